@@ -1,0 +1,40 @@
+"""Errors that a person reads: one line each, naming the bad value and the nearest good ones."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class NstbenchError(Exception):
+    """A failure explained in one line; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(NstbenchError):
+    """A setting has a value that cannot be run."""
+
+    exit_code = 2
+
+
+class ImageError(SettingsError):
+    """A picture cannot be read or used."""
+
+
+class WeightsError(NstbenchError):
+    """The weights of a network cannot be had, or are not what they should be."""
+
+
+class RecordError(NstbenchError):
+    """A run directory cannot be written, or holds something else than a run."""
+
+
+class LockedError(RecordError):
+    """Another live process owns the run directory."""
+
+
+def unknown(what: str, value: object, choices: Iterable[str], error=SettingsError) -> NstbenchError:
+    """The error for a `value` that is none of `choices`: "unknown optimizer 'adm'; did you mean ...?"."""
+    choices = sorted(map(str, choices))
+    near = get_close_matches(str(value), choices, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(choices)}"
+    return error(f"unknown {what} {str(value)!r}; {hint}")
