@@ -1,0 +1,293 @@
+"""Run directories with known effects, written as the recorder would write them.
+
+Nothing here is measured: seconds and losses follow the laws below, so that a test knows what the
+report must find in them.
+
+    loss(step)  = start_loss * (floor + (1 - floor) / (1 + speed * step))
+    seconds     = (compile_s + steps * step_s + io_s + measure_s) * slowness
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
+
+SPEEDS = {"adam": 0.05, "adagrad": 0.01, "rmsprop": 0.04, "lbfgs": 0.2}
+
+# The report's Table 1: optimizer, rate, epochs of five steps, the seconds it gives.
+TABLE1 = (
+    ("adam", 0.02, 50, 30.6),
+    ("adagrad", 0.02, 50, 30.4),
+    ("adagrad", 0.1, 50, 30.2),
+    ("adam", 0.02, 100, 58.0),
+    ("adagrad", 0.02, 100, 58.1),
+    ("rmsprop", 0.02, 100, 57.2),
+    ("adam", 0.02, 500, 151.6),
+    ("adagrad", 0.02, 500, 151.8),
+    ("rmsprop", 0.02, 500, 149.6),
+    ("rmsprop", 0.001, 500, 152.9),
+)
+
+
+@dataclass(frozen=True)
+class SyntheticRun:
+    """One run to be written; every field has a harmless default."""
+
+    optimizer: str = "adam"
+    lr: float = 0.02
+    epochs: int = 10
+    steps_per_epoch: int = 5
+    repeat: int = 0
+    experiment: str | None = None
+    reported_seconds: float | None = None
+    status: Status = Status.COMPLETED
+    diverged_at: int | None = None  # epoch from which losses are not finite; sets the status
+    error: str | None = None
+    step_s: float = 0.01
+    compile_s: float = 0.5
+    io_s: float = 0.1
+    measure_s: float = 0.05
+    slowness: float = 1.0
+    timing_valid: bool = True
+    timing_notes: tuple[str, ...] = ()
+    start_loss: float = 4e6
+    floor: float = 0.02
+    speed: float | None = None  # SPEEDS[optimizer] when None
+    evaluations_per_step: int = 1
+    host: str = "synthetic-host"
+    content: str = "portrait"
+    style: str = "waves"
+    size: int = 16
+    seed: int = 0
+    weights_sha256: str = "w" * 64
+    objective: str = "report"
+    frames: tuple[int, ...] = ()  # epochs whose snapshots are kept
+    trace: bool = True
+    images: bool = True
+    extra_settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """Digest of what the loss depends on, the optimizer left out."""
+        parts = (
+            self.content,
+            self.style,
+            self.size,
+            self.weights_sha256,
+            self.objective,
+            self.seed,
+        )
+        return _digest("problem", *parts)
+
+    @property
+    def id(self) -> str:
+        hash8 = _digest(self.problem, self.optimizer, self.lr, self.epochs, self.repeat, self.host)
+        schedule = f"e{self.epochs}x{self.steps_per_epoch}"
+        return f"{self.optimizer}-lr{self.lr:g}-{schedule}-{hash8[:8]}"
+
+
+def table1(
+    repeats: int = 3, effects: dict[str, float] | None = None, spread: float = 0.005, seed: int = 0
+) -> list[SyntheticRun]:
+    """The report's ten rows, interleaved; `effects` slows an optimizer by a factor, `spread` is
+    the standard deviation of the log of the seconds, on top of a drift that a repeat shares."""
+    rows = []
+    for number, (optimizer, lr, epochs, seconds) in enumerate(TABLE1, start=1):
+        name = f"table1_{number:02d}_{optimizer}"
+        rows.append(SyntheticRun(optimizer, lr, epochs, experiment=name, reported_seconds=seconds))
+    return suite(rows, repeats, effects=effects, spread=spread, seed=seed)
+
+
+def suite(
+    rows: Iterable[SyntheticRun],
+    repeats: int,
+    effects: dict[str, float] | None = None,
+    spread: float = 0.005,
+    drift: float = 0.05,
+    seed: int = 0,
+) -> list[SyntheticRun]:
+    """Each of `rows` once per repeat (A B C A B C): `drift` is shared by a repeat, `spread` is not."""
+    random = np.random.default_rng(seed)
+    effects = effects or {}
+    rows = list(rows)
+    runs = []
+    for repeat in range(repeats):
+        common = random.normal(0, drift)
+        for row in rows:
+            slowness = np.exp(common + random.normal(0, spread)) * effects.get(row.optimizer, 1.0)
+            runs.append(replace(row, repeat=repeat, slowness=row.slowness * float(slowness)))
+    return runs
+
+
+def write_runs(results: Path, runs: Iterable[SyntheticRun]) -> list[Path]:
+    """Write every run below `results/runs` and return their directories."""
+    return [write_run(results, run) for run in runs]
+
+
+def write_run(results: Path, run: SyntheticRun) -> Path:
+    """Write one run directory below `results/runs` and return it."""
+    path = results / "runs" / run.id
+    path.mkdir(parents=True, exist_ok=True)
+    trace = _trace(run)
+    epochs = _epochs(run, trace)
+    epochs.to_csv(path / "epochs.csv", index=False)
+    if run.trace:
+        trace[list(TRACE_COLUMNS)].to_csv(path / "trace.csv", index=False)
+    if run.images:
+        _write_images(path, run)
+    (path / "run.json").write_text(json.dumps(record(run, epochs), indent=2), encoding="utf-8")
+    return path
+
+
+def record(run: SyntheticRun, epochs: pd.DataFrame) -> dict[str, Any]:
+    """What `run.json` holds, as plain data that a test may change before it is written."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "id": run.id,
+        "status": str(_status(run)),
+        "error": run.error,
+        "created": f"2026-01-{1 + run.repeat:02d}T00:00:00+00:00",
+        "finished": f"2026-01-{1 + run.repeat:02d}T00:10:00+00:00",
+        "command": [f"optimizer={run.optimizer}", f"lr={run.lr:g}", f"epochs={run.epochs}"],
+        "settings": _settings(run),
+        "problem": run.problem,
+        "content": _picture(run.content, run.size),
+        "style": [_picture(run.style, run.size)],
+        "weights": {"name": "synthetic", "source": "none", "sha256": run.weights_sha256},
+        "machine": {"host": run.host, "cpu": "Synthetic CPU", "cores": 2, "os": "none"},
+        "versions": {"python": "3.11.0", "tensorflow": None},
+        "load": {"start": {"load_average": 0.1}, "end": {"load_average": 1.0}},
+        "timing_valid": run.timing_valid,
+        "timing_notes": list(run.timing_notes),
+        "clocks": _clocks(run),
+        "final": _final(epochs),
+        "quality": {"ssim": 0.5, "psnr": 15.0},
+    }
+
+
+def _status(run: SyntheticRun) -> Status:
+    return Status.DIVERGED if run.diverged_at is not None else run.status
+
+
+def _settings(run: SyntheticRun) -> dict[str, Any]:
+    settings = {
+        "optimizer": {"name": run.optimizer},
+        "lr": run.lr,
+        "epochs": run.epochs,
+        "steps_per_epoch": run.steps_per_epoch,
+        "size": run.size,
+        "keep_aspect": False,
+        "content": run.content,
+        "style": run.style,
+        "init": "content",
+        "seed": run.seed,
+        "repeat": run.repeat,
+        "weights": "synthetic",
+        "objective": {"name": run.objective},
+        "extractor": {"name": "vgg19"},
+        "backend": "tensorflow",
+        "device": "cpu",
+        "precision": "float32",
+        "kernels": "fast",
+        "snapshots": 0,
+        "experiment": run.experiment,
+        "reported_seconds": run.reported_seconds,
+    }
+    return settings | run.extra_settings
+
+
+def _clocks(run: SyntheticRun) -> dict[str, float]:
+    steps = run.epochs * run.steps_per_epoch
+    clocks = {
+        "compile_s": run.compile_s * run.slowness,
+        "optimise_s": steps * run.step_s * run.slowness,
+        "measure_s": run.measure_s * run.slowness,
+        "io_s": run.io_s * run.slowness,
+    }
+    return clocks | {"total_s": sum(clocks.values())}
+
+
+def _trace(run: SyntheticRun) -> pd.DataFrame:
+    per_step, per_epoch = run.evaluations_per_step, run.steps_per_epoch
+    evaluation = np.arange(1, run.epochs * per_epoch * per_step + 1)
+    step = (evaluation - 1) // per_step + 1
+    epoch = (step - 1) // per_epoch + 1
+    speed = SPEEDS.get(run.optimizer, 0.03) if run.speed is None else run.speed
+    loss = run.start_loss * (run.floor + (1 - run.floor) / (1 + speed * (step - 1)))
+    if run.diverged_at is not None:
+        loss = np.where(epoch >= run.diverged_at, np.nan, loss)
+    columns = {"evaluation": evaluation, "epoch": epoch, "step": step, "loss": loss}
+    terms = {"content": 0.3 * loss, "style": 0.6 * loss, "tv": 0.1 * loss}
+    return pd.DataFrame(columns | terms | {"grad_norm": loss / 100})
+
+
+def _epochs(run: SyntheticRun, trace: pd.DataFrame) -> pd.DataFrame:
+    last = trace.groupby("epoch").last()
+    rows = pd.DataFrame(
+        {
+            "epoch": last.index,
+            "step": last["step"],
+            "evaluations": last["evaluation"],
+            "optimise_s": last["step"] * run.step_s * run.slowness,
+            "loss": trace.groupby("epoch")["loss"].mean(),
+            "loss_last": last["loss"],
+            "loss_best": trace["loss"].cummin().ffill()[last["evaluation"] - 1].to_numpy(),
+        }
+    )
+    rows["wall_s"] = rows["optimise_s"] + (run.compile_s + run.io_s) * run.slowness
+    rows[["content", "style", "tv", "grad_norm"]] = last[["content", "style", "tv", "grad_norm"]]
+    return rows[list(EPOCH_COLUMNS)].reset_index(drop=True)
+
+
+def _final(epochs: pd.DataFrame) -> dict[str, Any]:
+    last = epochs.iloc[-1]
+    finite = {
+        name: float(last[column]) if np.isfinite(last[column]) else None
+        for name, column in {
+            "loss": "loss_last",
+            "loss_best": "loss_best",
+            "content": "content",
+            "style": "style",
+            "tv": "tv",
+        }.items()
+    }
+    counts = {"epochs": "epoch", "steps": "step", "evaluations": "evaluations"}
+    return {name: int(last[column]) for name, column in counts.items()} | finite
+
+
+def _picture(name: str, size: int) -> dict[str, Any]:
+    return {"name": name, "sha256": _digest(name, size), "height": size, "width": size}
+
+
+def _write_images(path: Path, run: SyntheticRun) -> None:
+    content, style = _painted(run.content, run.size), _painted(run.style, run.size)
+    result = (content.astype(float) + style) / 2
+    tinted = result * (1 - 0.3 * _painted(run.optimizer, 1) / 255)
+    Image.fromarray(content).save(path / "content.png")
+    Image.fromarray(style).save(path / "style.png")
+    Image.fromarray(tinted.astype(np.uint8)).save(path / "image.png")
+    for epoch in run.frames:
+        (path / "frames").mkdir(exist_ok=True)
+        share = min(epoch / run.epochs, 1)
+        frame = (content * (1 - share) + tinted * share).astype(np.uint8)
+        Image.fromarray(frame).save(path / "frames" / f"epoch_{epoch:05d}.png")
+
+
+def _painted(name: str, size: int) -> np.ndarray:
+    """A smooth uint8 picture (size, size, 3) that depends on `name` alone."""
+    random = np.random.default_rng(int(_digest(name)[:8], 16))
+    y, x = np.mgrid[0:size, 0:size][..., None] / size
+    turns, phase = random.uniform(0.5, 3, (2, 3)), random.uniform(0, 6.3, 3)
+    return (127.5 + 127.5 * np.sin(6.3 * (x * turns[0] + y * turns[1]) + phase)).astype(np.uint8)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
