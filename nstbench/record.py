@@ -1,0 +1,271 @@
+"""The run directory: the one place that writes it, and how it is read back.
+
+What a kill at any moment leaves: `run.json` and `checkpoint.npz` are whole (written under another
+name, brought to the disk, then renamed); the CSV files are whole up to the last line end, and what
+follows it is dropped by readers and by the next session. A checkpoint is published only after
+the rows before it are on the disk, so a session that continues never misses one.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from pydantic import ValidationError
+
+from nstbench.errors import RecordError
+from nstbench.lock import Lock, reason
+from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord
+
+TEMPORARY = ".tmp"  # the end of every temporary name
+
+
+def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Publish what `write` writes as `path`: readers see the old file or the whole new one.
+
+    Raises `RecordError`; the old file is then as it was and no temporary is left.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> RunRecord | None:
+    """The `run.json` in the run directory `path`, or None where there is none.
+
+    Raises `RecordError` when it is no run's or was written by another version of the schema.
+    """
+    file = Path(path) / "run.json"
+    try:
+        record = RunRecord.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"cannot read {file}: {reason(error)}") from error
+    except ValidationError as error:
+        version = _schema_of(file)
+        if version is not None and version != SCHEMA_VERSION:
+            raise _other_schema(file, version) from error
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "not JSON"
+        raise RecordError(f"{file} is not the record of a run ({where}); move it away") from error
+    if record.schema_version != SCHEMA_VERSION:
+        raise _other_schema(file, record.schema_version)
+    return record
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The whole rows of a CSV file that may be growing; none where it is not there.
+
+    A last line without its end is half a row and left out.
+    """
+    try:
+        text = Path(path).read_bytes().decode()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if lines and lines[0] != ",".join(columns):
+        raise RecordError(f"{path} has other columns than {', '.join(columns)}")
+    return list(csv.DictReader(lines))
+
+
+class RunDirectory:
+    """One run's directory, owned by this process inside the `with` block.
+
+    Raises `LockedError` when another live process owns it and `RecordError` when it cannot be
+    made or written; a failed write leaves the rows, record and checkpoint before it as they were.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._lock: Lock | None = None
+        self._tables: dict[str, _Table] = {}
+
+    def __enter__(self) -> "RunDirectory":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(f"cannot make {self.path}: {reason(error)}") from error
+        self._lock = Lock(self.path)
+        self._lock.acquire()
+        for leftover in self.path.rglob(f"*{TEMPORARY}"):
+            leftover.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._close_tables()
+        self._lock.release()
+
+    def read_record(self) -> RunRecord | None:
+        return read_record(self.path)
+
+    def write_record(self, record: RunRecord) -> None:
+        self._lock.check()
+        text = record.model_dump_json(by_alias=True, indent=2) + "\n"
+        atomic_write(self.path / "run.json", lambda file: file.write(text.encode()))
+
+    def start_rows(self, keep_epochs: int = 0) -> int:
+        """Cut both tables back to the rows of the first `keep_epochs` epochs and open them.
+
+        Returns how many whole epochs are there, fewer than `keep_epochs` only when someone took
+        rows away: the checkpoint is then worth nothing and the run starts over.
+        """
+        self._lock.check()
+        self._close_tables()
+        epochs = _Table(self.path / "epochs.csv", EPOCH_COLUMNS)
+        self._tables["epochs"] = epochs
+        trace = _Table(self.path / "trace.csv", TRACE_COLUMNS)
+        self._tables["trace"] = trace
+        kept = epochs.cut(lambda row, before: int(row["epoch"]) == before + 1 <= keep_epochs)
+        trace.cut(lambda row, before: int(row["epoch"]) <= kept)
+        return kept
+
+    def append_epoch(self, row: Mapping[str, object]) -> None:
+        """Append one row with the keys `EPOCH_COLUMNS`; on return the system has it."""
+        self._lock.check()
+        self._tables["epochs"].append([row])
+
+    def append_trace(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Append rows with the keys `TRACE_COLUMNS`; on return the system has them."""
+        self._tables["trace"].append(rows)
+
+    def save_checkpoint(self, state: Mapping[str, np.ndarray]) -> None:
+        """Publish `state`, after the rows written so far are on the disk."""
+        self._lock.check()
+        for table in self._tables.values():
+            table.to_disk()
+        atomic_write(self.path / "checkpoint.npz", lambda file: np.savez(file, **state))
+
+    def load_checkpoint(self) -> dict[str, np.ndarray] | None:
+        """The last published state; None where there is none or it is damaged."""
+        try:
+            with np.load(self.path / "checkpoint.npz", allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except Exception:  # numpy and zipfile raise at least six kinds for a damaged archive
+            return None
+
+    def clear_checkpoint(self) -> None:
+        (self.path / "checkpoint.npz").unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Take away all that an earlier run left, its record first: half a run is never whole."""
+        self._lock.check()
+        self._close_tables()
+        names = ("run.json", "checkpoint.npz", "epochs.csv", "trace.csv", "image.png")
+        for path in [self.path / name for name in names] + list(self.path.glob("frames/*.png")):
+            path.unlink(missing_ok=True)
+
+    def frame_path(self, epoch: int) -> Path:
+        folder = self.path / "frames"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RecordError(f"cannot make {folder}: {reason(error)}") from error
+        return folder / f"epoch_{epoch:05d}.png"
+
+    def _close_tables(self) -> None:
+        for table in self._tables.values():
+            table.close()
+        self._tables = {}
+
+
+class _Table:
+    """A CSV file that grows by whole rows."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...]):
+        self.path, self.columns = path, columns
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise RecordError(f"cannot write {path}: {reason(error)}") from error
+
+    def cut(self, keep: Callable[[dict[str, str], int], bool]) -> int:
+        """Keep the header and the rows from the first on that `keep(row, rows before it)` accepts.
+
+        The rest, half a row included, is cut off in place: that is one step, and works on a full
+        disk. Returns the number of rows kept.
+        """
+        header = (",".join(self.columns) + "\n").encode()
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if not lines or (len(lines) == 1 and header.startswith(lines[0]) and lines[0] != header):
+            self._truncate(0)
+            self._write(header)
+            return 0
+        if lines[0] != header:
+            raise RecordError(f"{self.path} has other columns than this version's; move it away")
+        kept, length = 0, len(header)
+        for line in lines[1:]:
+            if not self._accepts(line, kept, keep):
+                break
+            kept, length = kept + 1, length + len(line)
+        self._truncate(length)
+        return kept
+
+    def append(self, rows: Iterable[Mapping[str, object]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writerows(rows)
+        self._write(text.getvalue().encode())
+
+    def to_disk(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise RecordError(f"cannot write {self.path}: {reason(error)}") from error
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _accepts(self, line: bytes, before: int, keep: Callable) -> bool:
+        values = line.decode(errors="replace").rstrip("\n").split(",")
+        if not line.endswith(b"\n") or len(values) != len(self.columns):
+            return False
+        try:
+            return keep(dict(zip(self.columns, values, strict=True)), before)
+        except ValueError:
+            return False
+
+    def _write(self, data: bytes) -> None:
+        """Write all of `data` or none of it."""
+        whole = os.fstat(self._file).st_size
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self._truncate(whole)
+            raise RecordError(f"cannot write {self.path}: {reason(error)}") from error
+
+    def _truncate(self, length: int) -> None:
+        try:
+            os.ftruncate(self._file, length)
+        except OSError as error:
+            raise RecordError(f"cannot write {self.path}: {reason(error)}") from error
+
+
+def _schema_of(file: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return json.loads(file.read_bytes()).get("schema")
+    return None
+
+
+def _other_schema(file: Path, version: object) -> RecordError:
+    return RecordError(
+        f"{file} was written with schema {version}, this version writes {SCHEMA_VERSION}; "
+        "choose another folder with out=... or move it away"
+    )
