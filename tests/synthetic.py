@@ -114,7 +114,7 @@ def suite(
     drift: float = 0.05,
     seed: int = 0,
 ) -> list[SyntheticRun]:
-    """Each of `rows` once per repeat (A B C A B C): `drift` is shared by a repeat, `spread` is not."""
+    """Each of `rows` once per repeat (A B C A B C); a repeat shares `drift`, not `spread`."""
     random = np.random.default_rng(seed)
     effects = effects or {}
     rows = list(rows)

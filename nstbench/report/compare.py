@@ -1,0 +1,174 @@
+"""Which runs may stand side by side: groups, competitors in a group, pairs of repeats."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nstbench.report.reader import Run
+from nstbench.report.settings import ReportedTable, Row
+from nstbench.schema import Status
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may share a curve or a ratio. `key` is short, stable and fit for a file name."""
+
+    key: str
+    title: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """The repeats of one row: same optimizer, rate and, when `steps` is given, same schedule."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    def by_repeat(self) -> dict[int, Run]:
+        """The newest run of each repeat."""
+        ordered = sorted(self.runs, key=lambda run: run.record.created)
+        return {run.repeat: run for run in ordered}
+
+
+def groups(runs: Iterable[Run]) -> list[Group]:
+    """Runs of one problem, for losses: largest group first."""
+    return _grouped(runs, lambda run: (run.problem,), _problem_title)
+
+
+def timing_groups(runs: Iterable[Run]) -> list[Group]:
+    """Runs of one problem on one machine, computed in one way, for seconds: largest first."""
+    return _grouped(runs, lambda run: run.comparable_key, _timing_title)
+
+
+def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competitor]:
+    """The runs of a group by optimizer, hyperparameters and rate, and by schedule if asked for.
+
+    Labels are unique: where optimizer and rate do not tell two apart, what differs is added.
+    """
+    found = defaultdict(list)
+    for run in sorted(runs, key=_row_order):
+        found[_identity(run, by_schedule)].append(run)
+    members = [tuple(group) for group in found.values()]
+    return [Competitor(label, runs) for label, runs in zip(_labels(members), members, strict=True)]
+
+
+def runs_of_row(runs: Iterable[Run], row: Row, table: ReportedTable) -> tuple[Run, ...]:
+    """The repeats of one row of the report's table.
+
+    A run belongs to the row whose experiment it names; where no run does, to the row whose
+    optimizer, rate and schedule it has. Of several sets of hyperparameters the larger one is taken.
+    """
+    runs = tuple(runs)
+    named = [run for run in runs if run.experiment == row.experiment]
+    names = {each.experiment for each in table.rows}
+    alike = [run for run in runs if run.experiment not in names and _is_like(run, row)]
+    found = competitors(named or alike)
+    return max((each.runs for each in found), key=len, default=())
+
+
+def of_table(runs: Iterable[Run], table: ReportedTable) -> int:
+    """How many of `runs` belong to the report's table."""
+    runs = tuple(runs)
+    return sum(len(runs_of_row(runs, row, table)) for row in table.rows)
+
+
+def seconds(run: Run, clock: str) -> float | None:
+    """The reading of one stopwatch, or None where it says nothing: disturbed or unfinished."""
+    usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
+    return getattr(run.record.clocks, clock) if usable else None
+
+
+def final_loss(run: Run) -> float | None:
+    """Loss of the saved image; infinite for a run that diverged, None for an unfinished one."""
+    if run.status is Status.DIVERGED:
+        return np.inf
+    return run.record.final.loss if run.status is Status.COMPLETED and run.record.final else None
+
+
+def paired(a: Iterable[Run], b: Iterable[Run], value) -> tuple[np.ndarray, np.ndarray]:
+    """`value(run)` of both sides for each repeat that both have; None leaves a repeat out."""
+    first, second = Competitor("", tuple(a)).by_repeat(), Competitor("", tuple(b)).by_repeat()
+    values = [
+        (value(first[repeat]), value(second[repeat]))
+        for repeat in sorted(first.keys() & second.keys())
+    ]
+    kept = [pair for pair in values if None not in pair]
+    left, right = zip(*kept, strict=True) if kept else ((), ())
+    return np.array(left, float), np.array(right, float)
+
+
+def _grouped(runs: Iterable[Run], key, title) -> list[Group]:
+    found = defaultdict(list)
+    for run in runs:
+        found[key(run)].append(run)
+    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        Group(f"group{number}", title(members[0]), tuple(members))
+        for number, (_, members) in enumerate(ordered, start=1)
+    ]
+
+
+def _problem_title(run: Run) -> str:
+    record, settings = run.record, run.record.settings
+    styles = " and ".join(style.name for style in record.style)
+    parts = [f"{record.content.name} in the style of {styles}"]
+    parts.append(f"{record.content.width} x {record.content.height}")
+    for part in ("objective", "extractor"):
+        value = settings.get(part)
+        name = value.get("name") if isinstance(value, dict) else value
+        parts += [f"{part} {name}"] if name else []
+    return ", ".join([*parts, f"weights {record.weights.name}"])
+
+
+def _timing_title(run: Run) -> str:
+    machine = run.record.machine.get("cpu") or run.record.machine.get("device") or "machine"
+    return f"{_problem_title(run)}; {machine} ({run.host[:8]})"
+
+
+def _is_like(run: Run, row: Row) -> bool:
+    made = (run.setup.optimizer.name, run.lr, run.setup.epochs, run.setup.steps_per_epoch)
+    return made == (row.optimizer, row.lr, row.epochs, row.steps_per_epoch)
+
+
+def _identity(run: Run, by_schedule: bool) -> tuple:
+    schedule = (run.setup.epochs, run.setup.steps_per_epoch) if by_schedule else ()
+    return (run.optimizer, json.dumps(run.hyperparameters, sort_keys=True), run.lr, *schedule)
+
+
+def _row_order(run: Run) -> tuple:
+    return (run.experiment or "~", run.steps, run.optimizer, run.lr or 0.0, run.repeat)
+
+
+def _labels(members: list[tuple[Run, ...]]) -> list[str]:
+    labels = [runs[0].label for runs in members]
+    for describe in (_schedule, _hyperparameters):
+        if len(set(labels)) < len(labels):
+            doubled = {label for label in labels if labels.count(label) > 1}
+            added = {label: _differing(labels, label, members, describe) for label in doubled}
+            labels = [
+                f"{label}, {describe(runs[0])}" if added.get(label) else label
+                for label, runs in zip(labels, members, strict=True)
+            ]
+    return labels
+
+
+def _differing(labels, label, members, describe) -> bool:
+    """Whether `describe` tells apart the members that share `label`."""
+    told = {describe(runs[0]) for name, runs in zip(labels, members, strict=True) if name == label}
+    return len(told) > 1
+
+
+def _schedule(run: Run) -> str:
+    return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}"
+
+
+def _hyperparameters(run: Run) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(run.hyperparameters.items()))

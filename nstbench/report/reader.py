@@ -1,0 +1,308 @@
+"""Run directories in, checked runs out: the one place where the report reads what a run wrote.
+
+A directory that cannot be trusted becomes a `Damage` that names file, row and column; it is never
+fatal and never half used.
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord, Status
+
+DISPLAY_NAMES = {
+    "adam": "Adam",
+    "adagrad": "Adagrad",
+    "rmsprop": "RMSprop",
+    "sgd": "SGD",
+    "nadam": "Nadam",
+    "adamw": "AdamW",
+    "adadelta": "Adadelta",
+    "adamax": "Adamax",
+    "lion": "Lion",
+    "lbfgs": "L-BFGS",
+    "lbfgsb": "L-BFGS-B",
+}
+
+# A record without `schema` was written before records were numbered; its fields are version 1's.
+MIGRATIONS: dict[int, Callable[[dict], dict]] = {0: lambda record: record | {"schema": 1}}
+
+
+def display_name(optimizer: str) -> str:
+    return DISPLAY_NAMES.get(optimizer, optimizer)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a run directory. `row` is the line of the file, its header being 1."""
+
+    path: Path
+    file: str
+    row: int | None
+    column: str | None
+    message: str
+
+    def __str__(self) -> str:
+        row = f", row {self.row}" if self.row is not None else ""
+        column = f", column {self.column}" if self.column is not None else ""
+        return f"{self.path.name}: {self.file}{row}{column}: {self.message}"
+
+
+class _Optimizer(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+
+class Setup(BaseModel):
+    """The settings that tell competitors apart; everything else stays in `record.settings`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    optimizer: _Optimizer
+    lr: float | None = None
+    epochs: int = Field(ge=1)
+    steps_per_epoch: int = Field(ge=1)
+    repeat: int = 0
+    experiment: str | None = None
+    reported_seconds: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run as it lies on the disk; `epochs` has the columns `schema.EPOCH_COLUMNS`."""
+
+    path: Path
+    record: RunRecord
+    setup: Setup
+    epochs: pd.DataFrame
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """One row per evaluation (`schema.TRACE_COLUMNS`), read when asked for; may be empty."""
+        return _read_trace(self.path, self.record)
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def status(self) -> Status:
+        return self.record.status
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name as its authors write it."""
+        return display_name(self.setup.optimizer.name)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return dict(self.setup.optimizer.model_extra or {})
+
+    @property
+    def lr(self) -> float | None:
+        return self.setup.lr
+
+    @property
+    def label(self) -> str:
+        """Optimizer and rate: "Adam 0.02"."""
+        return self.optimizer if self.lr is None else f"{self.optimizer} {self.lr:g}"
+
+    @property
+    def steps(self) -> int:
+        """Planned updates of the image."""
+        return self.setup.epochs * self.setup.steps_per_epoch
+
+    @property
+    def experiment(self) -> str | None:
+        return self.setup.experiment
+
+    @property
+    def repeat(self) -> int:
+        return self.setup.repeat
+
+    @property
+    def problem(self) -> str:
+        return self.record.problem
+
+    @property
+    def host(self) -> str:
+        return str(self.record.machine.get("host", "unknown"))
+
+    @property
+    def comparable_key(self) -> tuple[str, ...]:
+        """Equal for runs whose seconds may be compared: problem, machine and way of computing."""
+        settings = self.record.settings
+        how = (str(settings.get(name)) for name in ("backend", "device", "precision", "kernels"))
+        return (self.problem, self.host, *how)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All that was found: runs in the order of their names, and what could not be used."""
+
+    runs: list[Run]
+    damaged: list[Damage]
+
+
+class _DamagedFile(Exception):
+    """Carries file, row, column and message up to the run that they belong to."""
+
+    def __init__(self, file: str, row: int | None, column: str | None, message: str):
+        super().__init__(message)
+        self.where = (file, row, column, message)
+
+
+def read(results: Path) -> Runs:
+    """Every run directory in `results/runs`."""
+    runs, damaged = [], []
+    folder = Path(results) / "runs"
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in paths:
+        if not path.is_dir() or path.name.startswith("."):
+            continue
+        try:
+            runs.append(read_run(path))
+        except _DamagedFile as damage:
+            damaged.append(Damage(path, *damage.where))
+        except OSError as error:
+            damaged.append(Damage(path, Path(error.filename or "").name, None, None, str(error)))
+    return Runs(runs, damaged)
+
+
+def read_run(path: Path) -> Run:
+    """The run in `path`, every file of it checked."""
+    record = _read_record(path / "run.json")
+    setup = _validated("run.json", Setup, record.settings, prefix="settings.")
+    epochs = _read_epochs(path, record)
+    _read_trace(path, record)  # checked now, so that reading it later cannot fail
+    return Run(path, record, setup, epochs)
+
+
+def migrated(
+    document: dict, migrations: dict[int, Callable[[dict], dict]] | None = None
+) -> dict[str, Any]:
+    """`document` as the current schema has it; each migration lifts it by one version."""
+    migrations = MIGRATIONS if migrations is None else migrations
+    while (version := document.get("schema", 0)) in migrations:
+        document = migrations[version](document)
+    return document
+
+
+def _read_record(path: Path) -> RunRecord:
+    if not path.is_file():
+        raise _DamagedFile(path.name, None, None, "is missing")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        message = f"is not JSON: {error.msg}"
+        raise _DamagedFile(path.name, error.lineno, str(error.colno), message) from None
+    except UnicodeDecodeError:
+        raise _DamagedFile(path.name, None, None, "is not text in UTF-8") from None
+    if not isinstance(document, dict):
+        raise _DamagedFile(path.name, 1, None, "holds no JSON object")
+    document = migrated(document)
+    version = document.get("schema")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        message = f"schema {version} is newer than this report's {SCHEMA_VERSION}; update nstbench"
+        raise _DamagedFile(path.name, None, "schema", message)
+    return _validated(path.name, RunRecord, document)
+
+
+def _validated(file: str, model: type[BaseModel], document: Any, prefix: str = "") -> Any:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = prefix + ".".join(map(str, first["loc"]))
+        raise _DamagedFile(file, None, column, first["msg"]) from None
+
+
+def _read_epochs(path: Path, record: RunRecord) -> pd.DataFrame:
+    frame = _read_csv(path / "epochs.csv", EPOCH_COLUMNS, record.status)
+    _check_counting(frame, "epochs.csv", "epoch")
+    if record.status is Status.COMPLETED:
+        _check_finite(frame, "epochs.csv", "loss")
+        done = record.final.epochs if record.final else None
+        if done is None:
+            raise _DamagedFile("run.json", None, "final", "is missing from a completed run")
+        if len(frame) != done:
+            message = f"the file ends at epoch {len(frame)}, but run.json says {done}"
+            raise _DamagedFile("epochs.csv", len(frame) + 1, "epoch", message)
+    return frame
+
+
+def _read_trace(path: Path, record: RunRecord) -> pd.DataFrame:
+    if not (path / "trace.csv").is_file():
+        return pd.DataFrame(columns=list(TRACE_COLUMNS), dtype=float)
+    frame = _read_csv(path / "trace.csv", TRACE_COLUMNS, record.status)
+    _check_counting(frame, "trace.csv", "evaluation")
+    return frame
+
+
+def _read_csv(path: Path, columns: tuple[str, ...], status: Status) -> pd.DataFrame:
+    """The named columns of one CSV as numbers; a half-written last line is not yet a row."""
+    if not path.is_file():
+        if status in (Status.COMPLETED, Status.DIVERGED):
+            raise _DamagedFile(path.name, None, None, "is missing")
+        return pd.DataFrame(columns=list(columns), dtype=float)
+    data = path.read_bytes()
+    if not status.is_final and not data.endswith(b"\n"):
+        data = data[: data.rfind(b"\n") + 1]
+    try:
+        frame = pd.read_csv(io.BytesIO(data), index_col=False)
+    except pd.errors.EmptyDataError:
+        if not status.is_final:
+            return pd.DataFrame(columns=list(columns), dtype=float)
+        raise _DamagedFile(path.name, None, None, "is empty") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        row = re.search(r"line (\d+)", str(error))
+        message = f"cannot be parsed: {str(error).strip()}"
+        raise _DamagedFile(path.name, int(row[1]) if row else None, None, message) from None
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise _DamagedFile(path.name, 1, missing[0], "the column is missing")
+    return _numbers(frame[list(columns)], path.name)
+
+
+def _numbers(frame: pd.DataFrame, file: str) -> pd.DataFrame:
+    for column in frame:
+        if pd.api.types.is_numeric_dtype(frame[column]) and frame[column].dtype != bool:
+            continue
+        numbers = pd.to_numeric(frame[column].astype(str), errors="coerce")
+        wrong = np.flatnonzero(numbers.isna() & frame[column].notna())
+        if wrong.size:
+            value = str(frame[column].iloc[wrong[0]])
+            message = f"{value[:40]!r} is not a number"
+            raise _DamagedFile(file, int(wrong[0]) + 2, str(column), message)
+    return frame.astype(float)
+
+
+def _check_counting(frame: pd.DataFrame, file: str, column: str) -> None:
+    """`column` counts 1, 2, 3 ... and no other counter or clock runs backwards."""
+    counts = frame[column].to_numpy()
+    wrong = np.flatnonzero(counts != np.arange(1, len(counts) + 1))
+    if wrong.size:
+        at = int(wrong[0])
+        message = f"{counts[at]:g} where {at + 1} must follow"
+        raise _DamagedFile(file, at + 2, column, message)
+    for counter in ("step", "evaluations", "optimise_s", "wall_s"):
+        if counter not in frame:
+            continue
+        _check_finite(frame, file, counter)
+        back = np.flatnonzero(np.diff(frame[counter].to_numpy()) < 0)
+        if back.size:
+            raise _DamagedFile(file, int(back[0]) + 3, counter, "runs backwards")
+
+
+def _check_finite(frame: pd.DataFrame, file: str, column: str) -> None:
+    wrong = np.flatnonzero(~np.isfinite(frame[column].to_numpy()))
+    if wrong.size:
+        raise _DamagedFile(file, int(wrong[0]) + 2, column, "holds no finite number")

@@ -1,0 +1,283 @@
+"""A verdict on every claim: by paired repeats, and by the report's own table.
+
+A comparison of two rows is decided when the whole interval of the ratio lies on one side of the
+margin. A claim is a conjunction ("consistently") or a majority ("mostly") of comparisons. What
+must hold in all of them needs no correction for their number; a single refutation does, so it is
+looked for at the level 1 - (1 - level) / comparisons (Bonferroni).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nstbench.report import compare
+from nstbench.report.compare import Group
+from nstbench.report.reader import Run, display_name
+from nstbench.report.settings import Claim, Row, Settings
+from nstbench.report.statistics import Estimate, paired_ratio, repeats_needed
+from nstbench.report.targets import Goals, evaluations_to, goals, priced
+
+SAME = 1e-6  # spread of log ratios below which repeats are the same computation
+QUANTITY = {
+    "total_s": ("total time", "less", "more"),
+    "optimise_s": ("time in updates", "less", "more"),
+    "loss": ("final loss", "lower", "higher"),
+    "evaluations_to_target": ("evaluations to the target", "fewer", "more"),
+}
+
+
+class Outcome(StrEnum):
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    NO_DIFFERENCE = "no difference beyond the margin"
+    NOT_DECIDED = "not decided"
+
+
+class Reported(StrEnum):
+    """What the report's own rows, one run each, say of its sentence."""
+
+    AGREES = "agrees"
+    CONTRADICTS = "contradicts"
+    SILENT = "does not say"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows, the ratio a/b of what was measured, and the ratio that the report gives."""
+
+    a: Row
+    b: Row
+    estimate: Estimate
+    outcome: Outcome
+    more_repeats: int | None  # only of use when not decided; None: more than can be run
+    reported_ratio: float
+
+    @property
+    def name(self) -> str:
+        return f"{_row_name(self.a)} against {_row_name(self.b)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim judged. `ratio`, `low`, `high` and `n` are those of the deciding comparison."""
+
+    id: str
+    claim: str
+    where: str
+    outcome: Outcome
+    more_repeats: int | None
+    explanation: str
+    reported_verdict: str
+    reported_explanation: str
+    ratio: float
+    low: float
+    high: float
+    n: int
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words, with the repeats that are still needed."""
+        if self.outcome is not Outcome.NOT_DECIDED:
+            return str(self.outcome)
+        if self.more_repeats is None:
+            return "not decided: more than 1000 more repeats needed"
+        plural = "" if self.more_repeats == 1 else "s"
+        return f"not decided: {self.more_repeats} more repeat{plural} needed"
+
+
+def judge(settings: Settings, runs: Iterable[Run]) -> list[Verdict]:
+    """Every claim, judged on the largest set of comparable runs of the report's table."""
+    runs = tuple(runs)
+    group = main_group(settings, runs)
+    members = group.runs if group else ()
+    same_problem = [run for run in runs if group and run.problem == members[0].problem]
+    reach = goals(same_problem, settings.targets)
+    return [_judge_claim(claim, settings, members, reach) for claim in settings.claims.claims]
+
+
+def main_group(settings: Settings, runs: Iterable[Run]) -> Group | None:
+    """The group of comparable runs that holds most of the report's table."""
+    found = compare.timing_groups(runs)
+    return max(found, key=lambda g: compare.of_table(g.runs, settings.table), default=None)
+
+
+def combine(quantifier: str, outcomes: list[Outcome]) -> Outcome:
+    """The outcome of a claim from those of its comparisons.
+
+    all:  supported when all are, refuted when any is.
+    most: supported or refuted when more than half are.
+    Otherwise not decided while any comparison is; once all are decided, a majority that found no
+    support is refuted by a comparison that refutes, and a claim that no comparison refutes shows
+    no difference beyond the margin, where one was claimed.
+    """
+    needed = len(outcomes) if quantifier == "all" else len(outcomes) // 2 + 1
+    refuting = 1 if quantifier == "all" else len(outcomes) // 2 + 1
+    if outcomes.count(Outcome.SUPPORTED) >= needed:
+        return Outcome.SUPPORTED
+    if outcomes.count(Outcome.REFUTED) >= refuting:
+        return Outcome.REFUTED
+    if Outcome.NOT_DECIDED in outcomes:
+        return Outcome.NOT_DECIDED
+    return Outcome.REFUTED if Outcome.REFUTED in outcomes else Outcome.NO_DIFFERENCE
+
+
+def _judge_claim(
+    claim: Claim, settings: Settings, runs: tuple[Run, ...], reach: Goals | None
+) -> Verdict:
+    compared = _compared(claim, claim.metric, settings, runs, reach)
+    outcome = combine(claim.quantifier, [each.outcome for each in compared])
+    deciding = _deciding(claim, outcome, compared)
+    estimate = deciding.estimate
+    explanation = _explained(claim, settings, outcome, deciding, compared)
+    if claim.also:
+        alone = _compared(claim, claim.also, settings, runs, reach)
+        judged = combine(claim.quantifier, [each.outcome for each in alone])
+        explanation += f" By the {QUANTITY[claim.also][0]} alone: {judged}."
+    reported, reported_explanation = _reported(claim, settings, compared)
+    return Verdict(
+        claim.id,
+        claim.claim,
+        claim.where,
+        outcome,
+        deciding.more_repeats if outcome is Outcome.NOT_DECIDED else 0,
+        explanation,
+        str(reported),
+        reported_explanation,
+        estimate.ratio,
+        estimate.low,
+        estimate.high,
+        estimate.n,
+        tuple(compared),
+    )
+
+
+def _compared(
+    claim: Claim, metric: str, settings: Settings, runs: tuple[Run, ...], reach: Goals | None
+) -> list[Comparison]:
+    def value(run: Run) -> float | None:
+        return _value(run, metric, reach)
+
+    found = []
+    for numbers in claim.comparisons:
+        a, b = (settings.table.row(number) for number in numbers)
+        sides = (compare.runs_of_row(runs, row, settings.table) for row in (a, b))
+        found.append(_comparison(claim, settings, a, b, compare.paired(*sides, value)))
+    return found
+
+
+def _comparison(claim: Claim, settings: Settings, a: Row, b: Row, pairs: tuple) -> Comparison:
+    level, margin = settings.claims.level, claim.margin or settings.claims.margin
+    estimate = paired_ratio(*pairs, level)
+    outcome = _outcome(claim.expect, estimate, margin)
+    if outcome is Outcome.REFUTED:
+        stricter = 1 - (1 - level) / len(claim.comparisons)
+        if _outcome(claim.expect, paired_ratio(*pairs, stricter), margin) is not outcome:
+            outcome = Outcome.NOT_DECIDED
+    total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
+    more = None if total is None else total - estimate.n
+    reported = a.reported_seconds / b.reported_seconds
+    return Comparison(a, b, estimate, outcome, more, reported)
+
+
+def _value(run: Run, metric: str, reach: Goals | None) -> float | None:
+    if metric == "loss":
+        return compare.final_loss(run)
+    if metric != "evaluations_to_target":
+        return compare.seconds(run, metric)
+    if reach is None or not run.status.is_final:
+        return None
+    return priced(evaluations_to(run, reach.decisive.loss), reach.evaluations_price)
+
+
+def _outcome(expect: str, estimate: Estimate, margin: float) -> Outcome:
+    """Where the interval lies: below 1 / (1 + margin), above 1 + margin, within, or across."""
+    if estimate.n < 2:
+        return Outcome.NOT_DECIDED
+    below, above = estimate.high < 1 / (1 + margin), estimate.low > 1 + margin
+    within = estimate.low >= 1 / (1 + margin) and estimate.high <= 1 + margin
+    if not (below or above or within):
+        return Outcome.NOT_DECIDED
+    if expect == "close":
+        return Outcome.SUPPORTED if within else Outcome.REFUTED
+    if within:
+        return Outcome.NO_DIFFERENCE
+    as_expected = {"less": below, "more": above, "differ": True}[expect]
+    return Outcome.SUPPORTED if as_expected else Outcome.REFUTED
+
+
+def _deciding(claim: Claim, outcome: Outcome, compared: list[Comparison]) -> Comparison:
+    """The comparison that a claim of this outcome hangs on: the weakest that carries it."""
+    alike = [each for each in compared if each.outcome is outcome] or compared
+    if outcome is Outcome.NOT_DECIDED:
+        return max(
+            alike, key=lambda each: math.inf if each.more_repeats is None else each.more_repeats
+        )
+    strongest = claim.expect == "close" or outcome is not Outcome.SUPPORTED
+    return (max if strongest else min)(alike, key=lambda each: _distance(each.estimate.ratio))
+
+
+def _distance(ratio: float) -> float:
+    return abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf
+
+
+def _explained(
+    claim: Claim, settings: Settings, outcome: Outcome, deciding: Comparison, compared: list
+) -> str:
+    margin = claim.margin or settings.claims.margin
+    counts = {kind: sum(each.outcome is kind for each in compared) for kind in Outcome}
+    told = [f"{count} {kind}" for kind, count in counts.items() if count]
+    tally = f"Of {len(compared)} comparisons: {', '.join(told)} (margin {margin:.0%}). "
+    estimate, level = deciding.estimate, settings.claims.level
+    if estimate.n == 0:
+        return f"{tally}{deciding.name}: no pair of repeats that may be compared."
+    said = _in_words(deciding, claim.metric)
+    if estimate.n == 1:
+        return f"{tally}{said} in one repeat, which shows no spread and so decides nothing."
+    if estimate.spread < SAME:
+        return f"{tally}{said}, the same in all {estimate.n} repeats: the computation is \
+deterministic, so this holds for these pictures and says nothing of others."
+    interval = f"{level:.0%} interval of the ratio {estimate.low:.3g} to {estimate.high:.3g}"
+    return f"{tally}{said} ({interval}, {estimate.n} paired repeats)."
+
+
+def _in_words(comparison: Comparison, metric: str) -> str:
+    quantity, less, more = QUANTITY[metric]
+    ratio = comparison.estimate.ratio
+    a, b = _row_name(comparison.a), _row_name(comparison.b)
+    if not 0 < ratio < math.inf:
+        return f"{a if ratio > 1 else b} fails where {b if ratio > 1 else a} does not"
+    if not 0.5 < ratio < 2:
+        return f"{a}: {ratio:.3g} times the {quantity} of {b}"
+    return f"{a}: {abs(ratio - 1):.1%} {more if ratio > 1 else less} {quantity} than {b}"
+
+
+def _row_name(row: Row) -> str:
+    return f"{display_name(row.optimizer)} {row.lr:g}, {row.epochs} epochs"
+
+
+def _reported(claim: Claim, settings: Settings, compared: list[Comparison]) -> tuple[Reported, str]:
+    """The claim by the report's own seconds: one run per row, so the sign is all there is."""
+    if claim.metric != "total_s":
+        return Reported.SILENT, "The report's table holds times only."
+    margin = claim.margin or settings.claims.margin
+    against = [each for each in compared if not _holds(claim.expect, each.reported_ratio, margin)]
+    needed = len(compared) if claim.quantifier == "all" else len(compared) // 2 + 1
+    agrees = len(compared) - len(against) >= needed
+    largest = max(abs(each.reported_ratio - 1) for each in compared)
+    size = f"The largest difference is {largest:.1%}, from one run per row."
+    if not against:
+        return Reported.AGREES, f"All {len(compared)} comparisons of its rows agree. {size}"
+    rows = "; ".join(
+        f"{each.a.reported_seconds} s for {_row_name(each.a)}, "
+        f"{each.b.reported_seconds} s for {_row_name(each.b)}"
+        for each in against
+    )
+    verdict = Reported.AGREES if agrees else Reported.CONTRADICTS
+    return verdict, f"{len(against)} of {len(compared)} comparisons say otherwise: {rows}. {size}"
+
+
+def _holds(expect: str, ratio: float, margin: float) -> bool:
+    within = 1 / (1 + margin) <= ratio <= 1 + margin
+    return {"less": ratio < 1, "more": ratio > 1, "close": within, "differ": not within}[expect]
