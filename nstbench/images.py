@@ -1,0 +1,214 @@
+"""Pictures: read them from anywhere, fit them to the size of a run, save them.
+
+A picture is decoded to 8-bit sRGB, fitted with Pillow's Lanczos filter (antialiased; it enlarges
+small pictures with the same filter) and only then scaled to float32 in [0, 1]. Every fitted pixel
+is thus a multiple of 1/255, and the `content.png` that a run saves is exactly what entered the run.
+"""
+
+import hashlib
+import os
+import warnings
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from nstbench import pictures
+from nstbench.errors import ImageError, unknown
+
+MIN_SIDE = 16  # pixels: VGG halves a picture four times before its last block
+MAX_PIXELS = 100_000_000  # 300 MB once decoded; more is a mistake or a decompression bomb
+
+# Photographs inside scikit-image's wheel, all public domain or CC0: no download is ever needed.
+PHOTOS = MappingProxyType(
+    {
+        "astronaut": "astronaut.png",
+        "cat": "chelsea.png",
+        "coffee": "coffee.png",
+        "rocket": "rocket.jpg",
+        "photographer": "camera.png",
+    }
+)
+
+Source = str | Path | np.ndarray | Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A fitted picture: `pixels` is a read-only (H, W, 3) float32 array in [0, 1], sRGB."""
+
+    name: str
+    pixels: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        """Digest of shape and pixels (little-endian float32, row by row)."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(self.pixels.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+
+def builtin_contents() -> tuple[str, ...]:
+    """Names of the built-in content pictures, the default first."""
+    return (*PHOTOS, *pictures.DRAWINGS)
+
+
+def builtin_styles() -> tuple[str, ...]:
+    """Names of the built-in styles, the default first."""
+    return pictures.STYLES
+
+
+def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
+    """The picture `source` fitted to `size`.
+
+    `source`: a built-in name; else the path of any file that Pillow reads (the first frame of an
+    animation); or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of booleans, uint8, uint16 or
+    floats in [0, 1]; or a Pillow image. A file that has the name of a built-in picture is
+    reached as `./name`.
+
+    The centre square is reduced to (size, size); with `keep_aspect` the whole picture is reduced
+    until its longer side is `size`. Transparency is laid on white, grey becomes three equal
+    channels, 16-bit values are scaled to 8 bits, EXIF rotation is applied.
+
+    Raises ImageError, in one line, for an unknown name, a missing, unreadable, truncated, empty or
+    huge file, and a picture with a side under `MIN_SIDE` pixels before or after fitting.
+    """
+    name, image = _open(source)
+    rgb = _decode(name, image)
+    return Picture(name, _fit(name, rgb, size, keep_aspect))
+
+
+def save(path: str | Path, pixels: np.ndarray) -> None:
+    """Write (H, W, 3) floats in [0, 1] as 8-bit PNG, atomically: never half a file at `path`."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        Image.fromarray(to_uint8(pixels)).save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], any shape, to the nearest of 256 levels; clipped, not-a-number is black."""
+    finite = np.nan_to_num(np.asarray(pixels, dtype=np.float64), nan=0.0)
+    return np.rint(np.clip(finite, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _open(source: Source) -> tuple[str, Image.Image]:
+    """Name and (perhaps not yet decoded) image of any source."""
+    if isinstance(source, Image.Image):
+        return "image", source
+    if isinstance(source, np.ndarray):
+        return "array", _from_array(source)
+    if isinstance(source, str):
+        if source in PHOTOS:
+            return source, Image.open(files("skimage") / "data" / PHOTOS[source])
+        if source in (*pictures.STYLES, *pictures.DRAWINGS):
+            return source, pictures.paint(source)
+    return Path(source).name, _open_file(source)
+
+
+def _open_file(source: str | Path) -> Image.Image:
+    path = os.path.expanduser(source)
+    if not os.path.exists(path):
+        names = {*builtin_contents(), *builtin_styles()}
+        raise unknown("built-in picture or missing file", source, names, ImageError)
+    if not os.path.isfile(path):
+        raise ImageError(f"{str(source)!r} is not a file but a folder or a device")
+    if os.path.getsize(path) == 0:
+        raise ImageError(f"picture {str(source)!r} is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():  # about size, which _decode checks more strictly
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path)
+    except UnidentifiedImageError:
+        raise ImageError(f"{str(source)!r} is not a picture that Pillow can read") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"picture {str(source)!r} has over {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # decoders raise nearly anything on broken data
+        raise _broken(str(source), error) from error
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise ImageError(f"array of shape {array.shape} is no picture; (H, W), (H, W, 3 or 4) are")
+    if array.dtype == np.bool_:
+        array = array.astype(np.float32)
+    elif array.dtype == np.uint16:
+        array = array / np.float32(65535)
+    if array.dtype == np.uint8:
+        return Image.fromarray(np.ascontiguousarray(array))
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(f"array of {array.dtype} is no picture; bool, uint8, uint16 or floats are")
+    _check_range("array", array)
+    return Image.fromarray(to_uint8(array))
+
+
+def _decode(name: str, image: Image.Image) -> Image.Image:
+    """Any Pillow image to upright 8-bit RGB."""
+    width, height = image.size
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"picture {name!r} is {width}x{height} pixels; each side needs at least {MIN_SIDE}"
+        )
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"picture {name!r} is {width}x{height} pixels; at most {MAX_PIXELS:,} are read"
+        )
+    try:
+        return _to_rgb(name, ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on broken data
+        raise _broken(name, error) from error
+
+
+def _to_rgb(name: str, image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        values = np.asarray(image)
+        _check_range(name, values)
+        return Image.fromarray(to_uint8(values)).convert("RGB")
+    if image.mode.startswith("I"):  # 16-bit grey, which some decoders widen to 32 bits
+        return Image.fromarray(to_uint8(np.asarray(image) / 65535.0)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _fit(name: str, image: Image.Image, size: int, keep_aspect: bool) -> np.ndarray:
+    width, height = image.size
+    if keep_aspect:
+        scale = size / max(width, height)
+        fitted = (round(width * scale), round(height * scale))
+    else:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+        fitted = (size, size)
+    if min(fitted) < MIN_SIDE:
+        raise ImageError(
+            f"picture {name!r} would be {fitted[0]}x{fitted[1]} pixels at size {size}; "
+            f"each side needs at least {MIN_SIDE}"
+        )
+    small = image.resize(fitted, Image.Resampling.LANCZOS)
+    pixels = np.asarray(small, dtype=np.float32) / np.float32(255)
+    pixels.setflags(write=False)
+    return pixels
+
+
+def _check_range(name: str, values: np.ndarray) -> None:
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if not (low >= 0.0 and high <= 1.0):
+        raise ImageError(f"picture {name!r} has floats from {low:g} to {high:g}; [0, 1] is meant")
+
+
+def _broken(name: str, error: Exception) -> ImageError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ImageError(f"picture {name!r} is broken or truncated: {reason}")

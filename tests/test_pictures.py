@@ -1,0 +1,118 @@
+"""The built-in pictures: there without a network, the same every time, worth a style."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nstbench import images, pictures
+from nstbench.pictures import canvas
+
+PAINTED = (*pictures.STYLES, *pictures.DRAWINGS)
+
+
+@pytest.fixture(scope="module")
+def painted() -> dict[str, np.ndarray]:
+    return {name: np.asarray(pictures.paint(name), np.float32) / 255 for name in PAINTED}
+
+
+def test_names():
+    assert images.builtin_contents()[0] == "astronaut"
+    assert "sketch" in images.builtin_contents()
+    assert len(images.builtin_styles()) >= 3
+    names = (*images.builtin_contents(), *images.builtin_styles())
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+", name) for name in names)
+
+
+@pytest.mark.parametrize("name", images.builtin_contents())
+def test_contents_are_there(name):
+    content = images.load(name, 64)
+    assert content.name == name
+    assert content.pixels.shape == (64, 64, 3)
+    assert content.pixels.std() > 0.1
+
+
+@pytest.mark.parametrize("name", PAINTED)
+def test_paintings_are_the_same_every_time(painted, name):
+    np.testing.assert_array_equal(np.asarray(pictures.paint(name), np.float32) / 255, painted[name])
+
+
+@pytest.mark.parametrize("name", PAINTED)
+def test_paintings_do_not_depend_on_the_size_asked(painted, name):
+    assert painted[name].shape == (canvas.SIDE, canvas.SIDE, 3)
+    whole = Image.fromarray(images.to_uint8(painted[name]))
+    expected = images.load(whole, 48).pixels
+    np.testing.assert_array_equal(images.load(name, 48).pixels, expected)
+
+
+@pytest.mark.parametrize("name", pictures.STYLES)
+def test_styles_are_colourful_and_full_of_contrast(painted, name):
+    """Spread of lightness, and of the two opponent colours (red-green, yellow-blue)."""
+    red, green, blue = np.moveaxis(painted[name], -1, 0)
+    assert (red + green + blue).std() / 3 > 0.12
+    assert np.hypot((red - green).std(), ((red + green) / 2 - blue).std()) > 0.18
+
+
+@pytest.mark.parametrize("name", pictures.STYLES)
+@pytest.mark.parametrize("size", [128, 256, 512])
+def test_styles_have_texture_at_every_scale(painted, name, size):
+    """Band-passed contrast of the fitted style, an octave at a time, nowhere dies out."""
+    fitted = images.load(painted[name], size).pixels
+    grey = Image.fromarray(images.to_uint8(fitted)).convert("L")
+    side = size
+    while side > 16:
+        half = grey.resize((side // 2, side // 2), Image.Resampling.BOX)
+        coarse = half.resize((side, side), Image.Resampling.BICUBIC)
+        band = np.asarray(grey, np.float32) - np.asarray(coarse, np.float32)
+        assert band.std() / 255 > 0.02, f"no texture at {side} of {size} pixels"
+        grey, side = half, side // 2
+
+
+def test_styles_are_distinct(painted):
+    """No two share palette and texture: compare colour histograms."""
+    histograms = {}
+    for name in pictures.STYLES:
+        cube = np.histogramdd(painted[name].reshape(-1, 3), bins=6, range=[(0, 1)] * 3)[0]
+        histograms[name] = cube.ravel() / cube.sum()
+    for i, first in enumerate(pictures.STYLES):
+        for second in pictures.STYLES[i + 1 :]:
+            overlap = np.minimum(histograms[first], histograms[second]).sum()
+            assert overlap < 0.7, f"{first} and {second} share {overlap:.0%} of their colours"
+
+
+def test_the_sketch_is_grey_lines_on_white(painted):
+    sketch = painted["sketch"]
+    assert (sketch == sketch[..., :1]).all()
+    assert np.median(sketch) > 0.95
+    assert 0.02 < (sketch < 0.5).mean() < 0.25
+
+
+def test_names_cost_no_heavy_import():
+    """`--help` and the settings' validation need names, not painters."""
+    code = (
+        "import sys; from nstbench import images; images.builtin_styles();"
+        "print(sorted({'scipy', 'skimage', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def test_strokes_follow_the_field():
+    angles = np.full((64, 64), np.pi / 2)
+    start = np.array([[0.5, 0.5]])
+    path = canvas.stroke_paths(start, angles, length=0.2, points=5)
+    np.testing.assert_allclose(path[0, :, 0], 0.5, atol=1e-12)
+    np.testing.assert_allclose(path[0, :, 1], [0.4, 0.45, 0.5, 0.55, 0.6], atol=1e-12)
+
+
+def test_noise_is_normalised_and_smooth():
+    lumps = canvas.noise(np.random.default_rng(0), 8)
+    assert lumps.shape == (canvas.SIDE, canvas.SIDE)
+    assert abs(lumps.mean()) < 1e-3 and abs(lumps.std() - 1) < 1e-3
+    assert np.abs(np.diff(lumps, axis=0)).max() < 0.1
