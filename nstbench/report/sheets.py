@@ -1,0 +1,162 @@
+"""Sheets of pictures: what was asked for, what came out, and how it came to be."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nstbench.report.compare import Competitor, Group, competitors, runs_of_row, timing_groups
+from nstbench.report.curves import Missing, finished, longest
+from nstbench.report.plots import short
+from nstbench.report.reader import Run
+from nstbench.report.settings import ReportedTable
+
+MOST_FRAMES = 8  # of a filmstrip
+SHARES_OF_TIME = (1 / 8, 1 / 4, 1 / 2, 1)  # columns of the sheet at equal time
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a run and when it was: after `epoch`, `seconds` of optimisation, at `loss`."""
+
+    path: Path
+    epoch: int
+    seconds: float
+    loss: float
+
+    @property
+    def caption(self) -> str:
+        return f"epoch {self.epoch}, {self.seconds:.3g} s\nloss {short(self.loss)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture with its caption; without a path, an empty place."""
+
+    caption: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures in rows of `columns`."""
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    columns: int
+    subtitle: str = ""
+
+
+def frames(run: Run) -> list[Frame]:
+    """The snapshots of a run in their order, and at the end its result.
+
+    A snapshot of epoch 0 is the start image; it stands at the first epoch's loss.
+    """
+    found = {}
+    for path in (run.path / "frames").glob("epoch_*.png"):
+        number = path.stem.removeprefix("epoch_")
+        if number.isdigit() and int(number) <= len(run.epochs):
+            found[int(number)] = path
+    if (run.path / "image.png").is_file():
+        found[len(run.epochs)] = run.path / "image.png"
+    seconds = np.concatenate([[0.0], run.epochs["optimise_s"]])
+    losses = run.epochs["loss"].to_numpy()
+    losses = np.concatenate([losses[:1], losses]) if len(losses) else np.array([np.nan])
+    made = (Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in sorted(found))
+    return list(made)
+
+
+def contact_sheets(runs: Iterable[Run], table: ReportedTable) -> list[Sheet]:
+    """For each problem: content, style, then one result per row of the report's table, then those
+    of the competitors that the table does not have."""
+    return [_contact_sheet(group, table) for group in finished(runs)]
+
+
+def _contact_sheet(group: Group, table: ReportedTable) -> Sheet:
+    cells = []
+    rest = list(group.runs)
+    for row in table.rows:
+        of_row = runs_of_row(rest, row, table)
+        if of_row:
+            cells.append(_result(of_row[0], f"{row.row}. {of_row[0].label}"))
+            rest = [run for run in rest if run not in of_row]
+    cells += [_result(member.first, member.label) for member in competitors(rest)]
+    first = group.runs[0]
+    inputs = [Cell("content", first.path / "content.png"), Cell("style", first.path / "style.png")]
+    columns = 4 if len(cells) <= 14 else 6
+    title = "Every result, in the order of the report's table"
+    return Sheet(f"contact_{group.key}", title, (*inputs, *cells), columns, _sentence(group.title))
+
+
+def _result(run: Run, name: str) -> Cell:
+    final = run.record.final
+    loss = f"loss {short(final.loss)}" if final and final.loss is not None else "diverged"
+    caption = f"{name}\n{len(run.epochs)} epochs, {loss}"
+    return Cell(caption, run.path / "image.png")
+
+
+def filmstrips(runs: Iterable[Run]) -> list[Sheet]:
+    """One strip per competitor that kept snapshots: its first repeat, on the way to its result."""
+    sheets = []
+    for group in finished(runs):
+        for member in competitors(group.runs):
+            kept = frames(member.first)
+            if len(kept) > 1:
+                sheets.append(_filmstrip(group, member, kept))
+    return sheets
+
+
+def _filmstrip(group: Group, member: Competitor, kept: Sequence[Frame]) -> Sheet:
+    places = np.linspace(0, len(kept) - 1, min(len(kept), MOST_FRAMES)).round().astype(int)
+    cells = tuple(Cell(kept[place].caption, kept[place].path) for place in places)
+    columns = len(cells) if len(cells) < 6 else (len(cells) + 1) // 2
+    name = f"filmstrip_{member.first.id}"
+    return Sheet(name, f"{member.label} on its way", cells, columns, _sentence(group.title))
+
+
+def equal_time(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
+    """Competitors side by side after the same seconds of optimisation, one row for each."""
+    sheets = []
+    for group in timing_groups(run for run in runs if run.status.is_final and len(run.epochs)):
+        kept = [(member, frames(member.first)) for member in longest(group.runs)]
+        kept = [(member, pictures) for member, pictures in kept if len(pictures) > 1]
+        if len(kept) > 1:
+            sheets.append(_equal_time(group, kept))
+    if sheets:
+        return sheets, []
+    return [], [Missing("equal_time", "fewer than two competitors kept snapshots (snapshots=K)")]
+
+
+def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Frame]]]) -> Sheet:
+    shared = min(pictures[-1].seconds for _, pictures in kept)
+    cells = []
+    for member, pictures in kept:
+        for share in SHARES_OF_TIME:
+            seconds = share * shared
+            made = [picture for picture in pictures if picture.seconds <= seconds]
+            caption = f"{member.label}, {seconds:.3g} s"
+            if made:
+                cells.append(Cell(f"{caption}\nepoch {made[-1].epoch}", made[-1].path))
+            else:
+                cells.append(Cell(f"{caption}\nno snapshot by then"))
+    title = "Side by side after equal time"
+    columns = len(SHARES_OF_TIME)
+    return Sheet(f"equal_time_{group.key}", title, tuple(cells), columns, _sentence(group.title))
+
+
+def read_picture(path: Path, side: int) -> Image.Image | None:
+    """The picture in RGB, shrunk to at most `side` pixels; None for a file that is no picture."""
+    try:
+        with Image.open(path) as picture:
+            picture = picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError):
+        return None
+    picture.thumbnail((side, side))
+    return picture
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

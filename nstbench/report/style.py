@@ -1,0 +1,130 @@
+"""How every figure looks: one colour, marker and dash per optimizer, the same everywhere.
+
+The colours are those of Okabe and Ito ("Color Universal Design", 2008), which stay apart under the
+common colour-vision deficiencies. Their yellow is left out (too pale on white). Two optimizers
+that share a colour differ in marker and in dash, so every figure also reads in grey.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
+PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
+
+# The same hues on a dark page, lifted where the original would sink into it.
+ON_DARK = {BLACK: "#E8E6E3", BLUE: "#4BA3E3", VERMILLION: "#F07C2B", GREEN: "#2CC295"}
+
+SOLID: tuple[int, ...] = ()
+DASHED, DOTTED, DASHDOT, LONG = (6, 3), (2, 2), (7, 2, 2, 2), (11, 3)
+LONGDOT, DOUBLEDOT = (11, 3, 2, 3), (7, 2, 2, 2, 2, 2)
+
+
+@dataclass(frozen=True)
+class Style:
+    """The look of one optimizer. `dash` is on, off, on, off ... in points; empty is solid."""
+
+    colour: str
+    marker: str  # matplotlib's code; `plotly_marker` is the same shape's name there
+    dash: tuple[int, ...]
+
+    @property
+    def on_dark(self) -> str:
+        """The colour on a dark page."""
+        return ON_DARK.get(self.colour, self.colour)
+
+    @property
+    def linestyle(self) -> str | tuple[int, tuple[float, ...]]:
+        """Matplotlib's line style; it counts dashes in line widths, hence the division."""
+        return (0, tuple(0.7 * length for length in self.dash)) if self.dash else "solid"
+
+    @property
+    def plotly_dash(self) -> str:
+        return ",".join(f"{length}px" for length in self.dash) or "solid"
+
+    @property
+    def plotly_marker(self) -> str:
+        return PLOTLY_MARKERS[self.marker]
+
+
+PLOTLY_MARKERS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "v": "triangle-down",
+    "<": "triangle-left",
+    ">": "triangle-right",
+    "D": "diamond",
+    "d": "diamond-tall",
+    "P": "cross",
+    "X": "x",
+    "p": "pentagon",
+    "h": "hexagon",
+    "8": "octagon",
+    "*": "star",
+    "H": "hexagon2",
+}
+
+STYLES = {
+    "adam": Style(BLUE, "o", SOLID),
+    "adagrad": Style(VERMILLION, "s", DASHED),
+    "rmsprop": Style(GREEN, "^", DASHDOT),
+    "sgd": Style(BLACK, "X", DOTTED),
+    "lbfgs": Style(PURPLE, "D", SOLID),
+    "lbfgsb": Style(ORANGE, "v", LONG),
+    "adamw": Style(SKY, "p", SOLID),
+    "nadam": Style(BLUE, "P", LONG),
+    "adamax": Style(SKY, "h", DASHED),
+    "adadelta": Style(VERMILLION, "<", DOTTED),
+    "lion": Style(ORANGE, "*", SOLID),
+    "ftrl": Style(GREEN, ">", DOTTED),
+    "adafactor": Style(PURPLE, "d", DASHED),
+    "muon": Style(BLACK, "8", LONGDOT),
+}
+
+
+def style_of(optimizer: str) -> Style:
+    """The style of `optimizer` (its name in the settings); one that is not in the table is grey."""
+    return STYLES.get(optimizer, Style("#777777", "H", DOUBLEDOT))
+
+
+@contextmanager
+def print_style() -> Iterator[None]:
+    """Matplotlib's settings while a figure is drawn; they are put back afterwards."""
+    import matplotlib
+    import seaborn
+
+    matplotlib.use("Agg")
+    context = seaborn.plotting_context("paper", font_scale=1.05)
+    with matplotlib.rc_context({**context, **seaborn.axes_style("ticks"), **SETTINGS}):
+        yield
+
+
+SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#666666",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 5.5,
+    "lines.dash_capstyle": "butt",
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "nstbench",  # the same figure gives the same file
+    "svg.fonttype": "path",
+}
