@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from skimage.color import rgb2yiq
 
 from nstbench import images
 from nstbench.errors import ImageError
@@ -381,6 +382,37 @@ def test_save_replaces_whole_files_only(tmp_path, monkeypatch):
         images.save(path, np.ones((16, 16, 3)))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["image.png"]
+
+
+# --- colours -------------------------------------------------------------------------------------
+
+
+def test_luminance_is_the_luma_in_three_equal_channels():
+    coffee = images.load("coffee", 32)
+    grey = images.luminance(coffee)
+    assert grey.pixels.shape == (32, 32, 3) and grey.pixels.dtype == np.float32
+    assert (grey.pixels == grey.pixels[..., :1]).all()
+    red, green, blue = np.moveaxis(coffee.pixels, -1, 0)
+    np.testing.assert_allclose(
+        grey.pixels[..., 0], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-6
+    )
+
+
+def test_colours_are_the_contents_and_luminance_the_results():
+    """Colours that stay clear of 0 and 1, so that nothing is clipped; scikit-image's YIQ judges."""
+    rng = np.random.default_rng(2)
+    content = (0.4 + 0.2 * rng.random((16, 16, 3))).astype(np.float32)
+    result = (0.4 + 0.2 * rng.random((16, 16, 3))).astype(np.float32)
+    kept = rgb2yiq(images.with_colours_of(result, content))
+    np.testing.assert_allclose(kept[..., 0], rgb2yiq(result)[..., 0], atol=1e-3)
+    np.testing.assert_allclose(kept[..., 1:], rgb2yiq(content)[..., 1:], atol=1e-3)
+
+
+def test_kept_colours_stay_in_range():
+    content, result = images.load("cat", 32).pixels, images.load("rocket", 32).pixels
+    kept = images.with_colours_of(result, content)
+    assert 0.0 <= kept.min() <= kept.max() <= 1.0
+    np.testing.assert_allclose(images.with_colours_of(content, content), content, atol=1e-6)
 
 
 # --- identity ------------------------------------------------------------------------------------

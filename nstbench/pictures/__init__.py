@@ -9,7 +9,7 @@ from importlib import import_module
 
 from PIL import Image
 
-STYLES = ("swirl", "geometric", "glass")
+STYLES = ("brushwork", "geometric", "glass", "wave", "dots")
 DRAWINGS = ("sketch",)  # contents made of lines, to be coloured by a style
 
 

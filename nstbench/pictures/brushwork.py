@@ -1,4 +1,4 @@
-"""`swirl`: a night sky in thick, curling brush strokes over hills and a dark cypress."""
+"""`brushwork`: a night sky in thick, curling brush strokes over hills and a dark cypress."""
 
 import numpy as np
 from PIL import Image
