@@ -18,8 +18,13 @@ class Target:
     loss: float
 
     @property
+    def way(self) -> str:
+        """How much of the way from start to best it is, in per cent: "90"."""
+        return f"{100 * (1 - self.share):g}"
+
+    @property
     def name(self) -> str:
-        return f"{1 - self.share:.0%} of the way"
+        return f"{self.way} % of the way"
 
 
 @dataclass(frozen=True)

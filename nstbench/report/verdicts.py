@@ -11,13 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import pandas as pd
+
 from nstbench.report import compare
 from nstbench.report.compare import Group
 from nstbench.report.reader import Run, display_name
 from nstbench.report.settings import Claim, Row, Settings
 from nstbench.report.statistics import Estimate, paired_ratio, repeats_needed
+from nstbench.report.tables import Table
 from nstbench.report.targets import Goals, evaluations_to, goals, priced
 
+VERDICTS_CAPTION = (
+    "Each sentence is judged by ratios of paired repeats: the whole interval must lie on one side "
+    "of the margin. The report's own table has one run per row, so only its signs can be read."
+)
 SAME = 1e-6  # spread of log ratios below which repeats are the same computation
 QUANTITY = {
     "total_s": ("total time", "less", "more"),
@@ -281,3 +288,34 @@ def _reported(claim: Claim, settings: Settings, compared: list[Comparison]) -> t
 def _holds(expect: str, ratio: float, margin: float) -> bool:
     within = 1 / (1 + margin) <= ratio <= 1 + margin
     return {"less": ratio < 1, "more": ratio > 1, "close": within, "differ": not within}[expect]
+
+
+def verdict_table(verdicts: list[Verdict]) -> Table:
+    """One row per claim: the verdict on our runs and the one by the report's own rows."""
+    records = [
+        {
+            "id": each.id,
+            "where": each.where,
+            "claim": each.claim,
+            "verdict": each.verdict,
+            "ratio": each.ratio,
+            "low": each.low,
+            "high": each.high,
+            "n": each.n,
+            "explanation": each.explanation,
+            "reported_verdict": each.reported_verdict,
+            "reported_explanation": each.reported_explanation,
+        }
+        for each in verdicts
+    ]
+    frame = pd.DataFrame(records)
+    headings = {
+        "claim": "Claim",
+        "where": "Where",
+        "verdict": "Verdict",
+        "explanation": "Because",
+        "reported_verdict": "The report's own table",
+        "reported_explanation": "Because its rows",
+    }
+    shown = frame[list(headings)].rename(columns=headings)
+    return Table("verdicts", "Verdicts", VERDICTS_CAPTION, frame, shown, [])
