@@ -1,0 +1,177 @@
+"""Many runs: planned here, carried by one of Hydra's launchers, each in a process of its own.
+
+Serial on this machine (`hydra/launcher=basic`) is the timed mode; joblib, slurm and ray are for
+throughput. A run directory is all that a run leaves and all that is looked at afterwards, so the
+same command runs again only what is missing, interrupted or failed.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nstbench import board, config
+from nstbench import plan as planning
+from nstbench.errors import SettingsError, unknown
+from nstbench.lock import live_owner
+from nstbench.plan import Plan, Run
+from nstbench.record import read_record
+from nstbench.schema import Status
+from nstbench.worker import ELSEWHERE, Outcome, Task, mark_failed
+
+# Each launcher's own types, which its settings are held against.
+LAUNCHERS = {
+    "basic": ("hydra._internal.core_plugins.basic_launcher", "BasicLauncherConf"),
+    "joblib": ("hydra_plugins.hydra_joblib_launcher.config", "JobLibLauncherConf"),
+    "slurm": ("hydra_plugins.hydra_submitit_launcher.config", "SlurmQueueConf"),
+    "submitit_local": ("hydra_plugins.hydra_submitit_launcher.config", "LocalQueueConf"),
+    "ray": ("hydra_plugins.hydra_ray_launcher._config", "RayLauncherConf"),
+}
+EXTRAS = {"submitit_local": "slurm"}  # the extra of pyproject.toml, where not named as the launcher
+
+# Hydra is to leave the run directories and the screen to nstbench.
+QUIET = (
+    "hydra/hydra_logging=disabled",
+    "hydra/job_logging=disabled",
+    "hydra.output_subdir=null",
+    "hydra.job.chdir=false",
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out the sweep of a command line; 0 when every run is complete.
+
+    Raises `SettingsError` before anything is started, and `RecordError` when the results folder
+    holds something else than this version's runs.
+    """
+    plan = planning.make(arguments)
+    statuses = {run.directory: _final_status(run) for run in plan.runs}
+    todo = [run for run in plan.runs if statuses[run.directory] is None]
+    outcomes = {d: Outcome(d, status) for d, status in statuses.items() if status is not None}
+    interrupted = False
+    if todo:
+        with _interrupt_on_sigterm(), board.Board(todo, done=len(outcomes)):
+            returned, interrupted = _carry_out(plan, todo)
+        outcomes |= {outcome.directory: outcome for outcome in returned}
+    for run in todo:
+        if run.directory not in outcomes:
+            outcomes[run.directory] = _settle(run, interrupted)
+    board.summary([(run, outcomes[run.directory]) for run in plan.runs], _again(arguments))
+    if interrupted:
+        return 130
+    final = (Status.COMPLETED, Status.DIVERGED)
+    return 0 if all(outcome.status in final for outcome in outcomes.values()) else 1
+
+
+def _final_status(run: Run) -> Status | None:
+    """The status of a run that needs no running."""
+    record = read_record(run.directory)
+    return record.status if record and record.status.is_final and not run.force else None
+
+
+def _carry_out(plan: Plan, todo: Sequence[Run]) -> tuple[list[Outcome], bool]:
+    """What the launcher brought back, and whether it was interrupted."""
+    batches = planning.batches(todo, plan.vectorize)
+    jobs = [[*batch[0].overrides, f"hydra.sweep.subdir={batch[0].id}"] for batch in batches]
+    try:
+        returned = _launch(plan, batches, jobs)
+    except KeyboardInterrupt:
+        return [], True
+    outcomes = [outcome for job in returned if isinstance(job, list) for outcome in job]
+    return outcomes, False
+
+
+def _launch(plan: Plan, batches: list[tuple[Run, ...]], jobs: list[list[str]]) -> list[object]:
+    """What each job returned; the exception of one that could not be carried out."""
+    runs = batches[0][0].directory.parent
+    overrides = [*QUIET, f"hydra.sweep.dir={_quoted(runs)}", *plan.launcher]
+    try:
+        with initialize_config_dir(str(config.conf_dir()), version_base="1.3", job_name="nstbench"):
+            hydra = GlobalHydra.instance().hydra
+            composed = hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+            name = _check_launcher(composed)
+            task = Task(tuple(batches), plan.time_limit, name, str(Path.cwd()))
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(composed))
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=context, task_function=task, config=composed
+            )
+            returned = launcher.launch(jobs, 0)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingsError(" ".join(str(error).split())) from error
+    return [_value(job) for job in returned]
+
+
+def _value(job) -> object:
+    try:
+        return job.return_value
+    except Exception as error:  # whatever a job left behind: the run directories tell the rest
+        return error
+
+
+def _check_launcher(composed: DictConfig) -> str:
+    """The launcher's name, once its plugin is found and its settings fit the plugin's types."""
+    name = composed.hydra.runtime.choices["hydra/launcher"]
+    if name not in LAUNCHERS:
+        raise unknown("hydra/launcher", name, LAUNCHERS)
+    module, types = LAUNCHERS[name]
+    try:
+        expected = OmegaConf.structured(getattr(import_module(module), types))
+    except ImportError:
+        extra = EXTRAS.get(name, name)
+        raise SettingsError(
+            f"hydra/launcher={name} is not installed: pip install 'nstbench[{extra}]'"
+        ) from None
+    settings = OmegaConf.create(OmegaConf.to_container(composed.hydra.launcher, resolve=False))
+    OmegaConf.merge(expected, settings)
+    return name
+
+
+def _settle(run: Run, interrupted: bool) -> Outcome:
+    """What the run directory says of a run of which nothing came back."""
+    record = read_record(run.directory)
+    owner = live_owner(run.directory) if run.directory.is_dir() else None
+    if owner:
+        return Outcome(run.directory, ELSEWHERE, str(owner))
+    if record is not None and record.status != Status.RUNNING and not run.force:
+        return Outcome(run.directory, record.status, record.error)
+    if interrupted:
+        return Outcome(run.directory, Status.INTERRUPTED if record else "not started")
+    return mark_failed(
+        run.directory, run.overrides, "the process that waited for the run ended without a word"
+    )
+
+
+def _again(arguments: Sequence[str]) -> list[str]:
+    """The arguments of the same sweep; what is complete by then is not run again."""
+    kept = [argument for argument in arguments if argument != "force=true"]
+    is_sweep = any(argument.startswith(("suite=", "repeats=", "vectorize=")) for argument in kept)
+    return kept if is_sweep else ["-m", *kept]
+
+
+def _quoted(path: Path) -> str:
+    """A path as a value in Hydra's grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@contextmanager
+def _interrupt_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the sweep like Ctrl-C: the runs stop at a checkpoint and the table is shown."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
