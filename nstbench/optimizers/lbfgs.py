@@ -159,7 +159,7 @@ class LBFGS:
             self._memory = tuple(memory)
 
     def _forget(self) -> None:
-        """No pairs: a row of zeros with rho = 0 changes nothing in the two loops; H_0 = identity."""
+        """No pairs: rows of zeros with rho = 0 leave the two loops as they are; H_0 = 1."""
         empty = ops.zeros((self._length, *self._x.shape[1:]), "float32")
         self._memory = (empty, empty, ops.zeros((self._length,), "float32"), _tensor(1.0))
 

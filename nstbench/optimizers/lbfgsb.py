@@ -91,7 +91,7 @@ class LBFGSB:
         raise NotImplementedError("L-BFGS-B writes no state")
 
     def _iterate(self, log: list[Evaluation]) -> Evaluation:
-        """Answer SciPy until it has finished an iteration or stopped; what the iteration began at."""
+        """Answer SciPy until an iteration is done; returns what the iteration began at."""
         began = self._last
         if self._thread.ident is None:
             self._thread.start()

@@ -54,6 +54,11 @@ class _Engine:
         """Context in which tensors and variables are created on the chosen device."""
         return contextlib.nullcontext() if self.device == "auto" else keras.device(self.device)
 
+    def kernels(self, chosen: str) -> str:
+        """`direct` or `fast`; `auto` is fast where XLA compiles for a CPU, direct elsewhere."""
+        compiled_for_cpu = self.devices() == ["CPU"] and not isinstance(self, TorchEngine)
+        return chosen if chosen != "auto" else "fast" if compiled_for_cpu else "direct"
+
     def to_numpy(self, tree):
         """The same structure with host arrays; waits for the device."""
         return keras.tree.map_structure(lambda x: np.asarray(ops.convert_to_numpy(x)), tree)

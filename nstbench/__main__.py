@@ -1,0 +1,3 @@
+from nstbench.cli import entry
+
+entry()

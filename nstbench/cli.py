@@ -1,0 +1,132 @@
+"""The command line: settings in, exit code out, every mistake one line.
+
+Exit codes: 0 done (a diverged run is a result), 1 a run failed, 2 a setting is wrong, 130 stopped.
+Nothing heavy is imported before it is needed: `--help` answers at once.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from nstbench import errors
+
+HELP = """\
+nstbench: an optimizer benchmark on one real problem, neural style transfer with VGG-19
+
+  python -m nstbench optimizer=adam lr=0.02 epochs=500             one run
+  python -m nstbench -m optimizer=adam,adagrad lr=0.02,0.1         every combination, resumable
+  python -m nstbench suite=table1 repeats=3                        a named suite, interleaved
+  python -m nstbench.report                                        figures, tables, verdicts
+
+Settings (name=value, any order; conf/config.yaml explains them all):
+  optimizer  adam adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor lbfgs lbfgsb
+  lr  epochs  steps_per_epoch  size  content  style  init  seed  repeat  snapshots  weights  out
+  objective=...  extractor=...  experiment=...  optimizer.beta_1=0.99  objective.style.weight=1e-3
+
+Options:
+  -m, --multirun   run every combination of comma-separated values
+  --cfg            print the composed settings and stop
+  --version        print the version
+  -h, --help       this text
+"""
+
+FLAGS = ("-m", "--multirun", "--cfg", "--version", "-h", "--help")
+
+
+def entry() -> None:
+    """Console script and `python -m nstbench`."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        return _dispatch(list(arguments))
+    except errors.NstbenchError as error:
+        print(f"nstbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("nstbench: stopped; the same command continues", file=sys.stderr)
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    flags = [a for a in arguments if a.startswith("-")]
+    overrides = [a for a in arguments if not a.startswith("-")]
+    for flag in flags:
+        if flag not in FLAGS:
+            raise errors.unknown("option", flag, FLAGS)
+    if "-h" in flags or "--help" in flags:
+        print(HELP, end="")
+        return 0
+    if "--version" in flags:
+        from importlib.metadata import version
+
+        print(version("nstbench"))
+        return 0
+    if "--cfg" in flags:
+        return _print_settings(overrides)
+    keys = {override.split("=", 1)[0] for override in overrides}
+    if {"-m", "--multirun"} & set(flags) or keys & {"suite", "repeats", "vectorize"}:
+        from nstbench import sweep
+
+        return sweep.main(overrides)
+    return _run_one(overrides)
+
+
+def _print_settings(overrides: list[str]) -> int:
+    from omegaconf import OmegaConf
+
+    from nstbench import config
+
+    print(OmegaConf.to_yaml(OmegaConf.structured(config.resolve(overrides))), end="")
+    return 0
+
+
+def _run_one(overrides: list[str]) -> int:
+    from nstbench import config
+
+    settings = config.resolve(overrides)
+    signal.signal(signal.SIGTERM, _interrupt)
+    from nstbench.progress import Progress
+    from nstbench.record import read_record
+
+    done = read_record(config.run_directory(settings))
+    already = done is not None and done.status.is_final and not settings.force
+    with Progress(settings) as progress:
+        if not already:
+            with quiet_start():
+                from nstbench import runner
+
+            done = runner.run(settings, progress)
+        progress.summary(done, config.run_directory(settings), already)
+    return 130 if done.status == "interrupted" else 0
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep what a backend writes while it is imported off the screen, unless the import fails.
+
+    TensorFlow's C++ side writes to file descriptor 2 before its own log level counts.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(screen, hidden.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt

@@ -1,0 +1,102 @@
+"""What a person sees of a run: a live line on a terminal, now and then a line in a log."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from nstbench.config import Settings
+from nstbench.schema import RunRecord, Status
+
+LOG_EVERY_S = 15.0  # seconds between two lines of a log
+
+
+class Progress:
+    """A `runner.Watch` that draws with rich on a terminal and prints plain lines elsewhere."""
+
+    def __init__(self, settings: Settings, console: Console | None = None):
+        self._settings = settings
+        self._console = console or Console(stderr=True)
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bars.add_task("starting", total=None, facts="")
+        self._logged = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._bars.stop()
+
+    def stage(self, what: str) -> None:
+        self._bars.update(self._task, description=what, facts="")
+        self._log(what, force=True)
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        share = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        self._bars.update(
+            self._task, description=f"fetching {name}", completed=done, total=total, facts=share
+        )
+        self._log(f"fetching {name}: {share}", force=done == total)
+
+    def epoch(self, row: dict[str, Any], settings: Settings) -> None:
+        seconds = row["optimise_s"] / max(row["evaluations"], 1)
+        facts = f"loss {row['loss']:.4g}  {seconds:.3f} s/evaluation"
+        where = f"epoch {row['epoch']}/{settings.epochs}"
+        self._bars.update(
+            self._task,
+            description=where,
+            completed=row["epoch"],
+            total=settings.epochs,
+            facts=facts,
+        )
+        left = (settings.epochs - row["epoch"]) * row["optimise_s"] / row["epoch"]
+        is_last = row["epoch"] == settings.epochs
+        self._log(f"{where}  {facts}  {left:.0f} s left", force=is_last)
+
+    def summary(self, record: RunRecord, directory: Path, already: bool) -> None:
+        """The end of a run, or what an earlier one had left."""
+        self._bars.stop()
+        console = Console()
+        if already:
+            console.print(f"This run is complete already ({record.status}); force=true repeats it.")
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for name, value in _facts(record, directory):
+            table.add_row(name, value)
+        console.print(table, soft_wrap=True)
+
+    def _log(self, text: str, force: bool = False) -> None:
+        if self._console.is_terminal:
+            return
+        if force or time.monotonic() - self._logged >= LOG_EVERY_S:
+            self._logged = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+
+def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
+    facts = [("status", str(record.status))]
+    if record.error:
+        facts.append(("error", record.error))
+    if record.final:
+        final = record.final
+        loss = "not finite" if final.loss is None else f"{final.loss:.6g}"
+        facts.append(("loss", f"{loss} after {final.steps} steps, {final.evaluations} evaluations"))
+    if record.clocks and record.final and record.final.evaluations:
+        each = record.clocks.optimise_s / record.final.evaluations
+        facts.append(("time", f"{record.clocks.total_s:.1f} s in all, {each:.3f} s per evaluation"))
+    if record.status != Status.RUNNING and (directory / "image.png").exists():
+        facts.append(("picture", str(directory / "image.png")))
+    return [*facts, ("record", str(directory))]
