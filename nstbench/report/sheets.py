@@ -50,8 +50,26 @@ class Sheet:
     subtitle: str = ""
 
 
-def frames(run: Run) -> list[Frame]:
-    """The snapshots of a run in their order, and at the end its result.
+@dataclass(frozen=True)
+class Entry:
+    """One competitor's picture: that of its first repeat."""
+
+    label: str
+    caption: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The results on one problem, in the order of the report's table, then the others."""
+
+    key: str
+    title: str
+    entries: tuple[Entry, ...]
+
+
+def frames(run: Run, most: int = MOST_FRAMES) -> list[Frame]:
+    """At most `most` snapshots of a run in their order, and at the end its result.
 
     A snapshot of epoch 0 is the start image; it stands at the first epoch's loss.
     """
@@ -63,39 +81,45 @@ def frames(run: Run) -> list[Frame]:
     if (run.path / "image.png").is_file():
         found[len(run.epochs)] = run.path / "image.png"
     seconds = np.concatenate([[0.0], run.epochs["optimise_s"]])
-    losses = run.epochs["loss"].to_numpy()
-    losses = np.concatenate([losses[:1], losses]) if len(losses) else np.array([np.nan])
-    made = (Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in sorted(found))
-    return list(made)
+    losses = np.concatenate([run.epochs["loss"][:1], run.epochs["loss"]])
+    made = [Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in sorted(found)]
+    places = np.linspace(0, len(made) - 1, min(len(made), most)).round().astype(int)
+    return [made[place] for place in places]
 
 
-def contact_sheets(runs: Iterable[Run], table: ReportedTable) -> list[Sheet]:
-    """For each problem: content, style, then one result per row of the report's table, then those
-    of the competitors that the table does not have."""
-    return [_contact_sheet(group, table) for group in finished(runs)]
+def galleries(runs: Iterable[Run], table: ReportedTable) -> list[Gallery]:
+    """One for each problem that has finished runs."""
+    return [
+        Gallery(group.key, group.title, tuple(_entries(group, table))) for group in finished(runs)
+    ]
 
 
-def _contact_sheet(group: Group, table: ReportedTable) -> Sheet:
-    cells = []
+def _entries(group: Group, table: ReportedTable) -> Iterable[Entry]:
     rest = list(group.runs)
     for row in table.rows:
         of_row = runs_of_row(rest, row, table)
         if of_row:
-            cells.append(_result(of_row[0], f"{row.row}. {of_row[0].label}"))
+            yield _entry(of_row[0], f"{row.row}. {of_row[0].label}")
             rest = [run for run in rest if run not in of_row]
-    cells += [_result(member.first, member.label) for member in competitors(rest)]
-    first = group.runs[0]
-    inputs = [Cell("content", first.path / "content.png"), Cell("style", first.path / "style.png")]
-    columns = 4 if len(cells) <= 14 else 6
-    title = "Every result, in the order of the report's table"
-    return Sheet(f"contact_{group.key}", title, (*inputs, *cells), columns, _sentence(group.title))
+    for member in competitors(rest):
+        yield _entry(member.first, member.label)
 
 
-def _result(run: Run, name: str) -> Cell:
+def _entry(run: Run, label: str) -> Entry:
     final = run.record.final
     loss = f"loss {short(final.loss)}" if final and final.loss is not None else "diverged"
-    caption = f"{name}\n{len(run.epochs)} epochs, {loss}"
-    return Cell(caption, run.path / "image.png")
+    return Entry(label, f"{len(run.epochs)} epochs, {loss}", run)
+
+
+def contact_sheet(gallery: Gallery) -> Sheet:
+    """Content, style, then every result of the gallery."""
+    first = gallery.entries[0].run
+    cells = [Cell("content", first.path / "content.png"), Cell("style", first.path / "style.png")]
+    for entry in gallery.entries:
+        cells.append(Cell(f"{entry.label}\n{entry.caption}", entry.run.path / "image.png"))
+    columns = 4 if len(cells) <= 16 else 6
+    title = "Every result, in the order of the report's table"
+    return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
 
 
 def filmstrips(runs: Iterable[Run]) -> list[Sheet]:
@@ -110,8 +134,7 @@ def filmstrips(runs: Iterable[Run]) -> list[Sheet]:
 
 
 def _filmstrip(group: Group, member: Competitor, kept: Sequence[Frame]) -> Sheet:
-    places = np.linspace(0, len(kept) - 1, min(len(kept), MOST_FRAMES)).round().astype(int)
-    cells = tuple(Cell(kept[place].caption, kept[place].path) for place in places)
+    cells = tuple(Cell(frame.caption, frame.path) for frame in kept)
     columns = len(cells) if len(cells) < 6 else (len(cells) + 1) // 2
     name = f"filmstrip_{member.first.id}"
     return Sheet(name, f"{member.label} on its way", cells, columns, _sentence(group.title))
@@ -121,7 +144,10 @@ def equal_time(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
     """Competitors side by side after the same seconds of optimisation, one row for each."""
     sheets = []
     for group in timing_groups(run for run in runs if run.status.is_final and len(run.epochs)):
-        kept = [(member, frames(member.first)) for member in longest(group.runs)]
+        kept = [
+            (member, frames(member.first, len(member.first.epochs)))
+            for member in longest(group.runs)
+        ]
         kept = [(member, pictures) for member, pictures in kept if len(pictures) > 1]
         if len(kept) > 1:
             sheets.append(_equal_time(group, kept))

@@ -46,6 +46,15 @@ class Style:
     def plotly_marker(self) -> str:
         return PLOTLY_MARKERS[self.marker]
 
+    @property
+    def svg_points(self) -> str:
+        """The marker as the points of an SVG polygon around 0, 0, one unit across."""
+        from matplotlib.markers import MarkerStyle
+
+        shape = MarkerStyle(self.marker)
+        outline = shape.get_path().transformed(shape.get_transform()).to_polygons()[0]
+        return " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline[:: max(1, len(outline) // 24)])
+
 
 PLOTLY_MARKERS = {
     "o": "circle",

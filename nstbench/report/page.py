@@ -1,0 +1,306 @@
+"""The page: one HTML file that opens offline, with everything that the report found.
+
+Every string that comes from a run goes through Jinja's autoescape (or its `tojson`), and the page
+carries a content security policy that lets nothing be fetched.
+"""
+
+import base64
+import io
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nstbench.report import interactive
+from nstbench.report.curves import Missing
+from nstbench.report.plots import Plot, short
+from nstbench.report.reader import Damage, Run
+from nstbench.report.sheets import Gallery, frames, read_picture
+from nstbench.report.tables import NONE, Table
+from nstbench.report.verdicts import Outcome, Reported, Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TITLE = "Optimizers for neural style transfer, measured"
+LEDE = (
+    "A report compared Adam, Adagrad and RMSprop with one run per row. Here its table is run again "
+    "with repeats, and each of its sentences is judged by the numbers."
+)
+FEW_PICTURES, LARGE, SMALL = 24, 512, 320  # up to so many pictures are shown large; pixels
+THUMBNAIL, FRAME, MOST_FRAMES = 112, 320, 10
+MARKS = {  # verdict or status -> (its class in the style sheet, a mark that needs no colour)
+    Outcome.SUPPORTED: ("supported", "✓"),
+    Outcome.REFUTED: ("refuted", "✗"),
+    Outcome.NO_DIFFERENCE: ("no-difference", "≈"),
+    Outcome.NOT_DECIDED: ("not-decided", "?"),
+    Reported.AGREES: ("supported", "✓"),
+    Reported.CONTRADICTS: ("refuted", "✗"),
+    Reported.SILENT: ("not-decided", "?"),
+}
+STATUS_MARKS = {"completed": "✓", "diverged": "↯", "failed": "✗", "interrupted": "‖"}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that the page shows; the first of `timing` and `ranking` at once, the others unfold."""
+
+    results: Path  # the folder of `runs/`; the tables' pictures are relative to it
+    runs: Sequence[Run]
+    damaged: Sequence[Damage]
+    verdicts: Sequence[Verdict]
+    timing: Sequence[Table]
+    ranking: Sequence[Table]
+    curves: Sequence[Plot]
+    profiles: Sequence[Plot]
+    profile_notes: Sequence[str]
+    rates: Sequence[Plot]
+    galleries: Sequence[Gallery]
+    missing: Sequence[Missing]
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Write the page to `path`, whole or not at all."""
+    html = _environment().get_template("index.html").render(_context(contents))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(html, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _context(contents: Contents) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    plots = {
+        "curves": [interactive.plotly(plot) for plot in contents.curves],
+        "profiles": [interactive.plotly(plot) for plot in contents.profiles],
+        "rates": [interactive.plotly(plot) for plot in contents.rates],
+    }
+    drawn = [*contents.curves, *contents.profiles, *contents.rates]
+    galleries = _galleries(contents.galleries)
+    sections = ["Verdicts", "Table", "Curves", "Pictures", "Ranking"]
+    sections += ["Rates"] if contents.rates else []
+    return {
+        "title": TITLE,
+        "lede": LEDE,
+        "headline": _headline(contents),
+        "sections": [(name.lower(), name) for name in [*sections, "Runs"]],
+        "tally": _tally(contents.verdicts),
+        "verdicts": [_verdict(verdict) for verdict in contents.verdicts],
+        "tables": {
+            "timing": [_table(table, contents.results) for table in contents.timing],
+            "ranking": [_table(table, contents.results) for table in contents.ranking],
+        },
+        "plots": plots,
+        "legends": {plot.name: interactive.legend(plot) for plot in drawn},
+        "missing": [f"{each.name} is not drawn: {each.reason}" for each in contents.missing],
+        "profile_notes": contents.profile_notes,
+        "galleries": galleries,
+        "runs": [_run(run) for run in contents.runs],
+        "damaged": [str(damage) for damage in contents.damaged],
+        "version": version("nstbench"),
+        "data": {
+            "plots": {plot["name"]: plot for group in plots.values() for plot in group},
+            "galleries": {each["key"]: each["moving"] for each in galleries},
+        },
+        "plotly_script": Markup(get_plotlyjs()),  # the library's own text: nothing of a run's
+    }
+
+
+def _headline(contents: Contents) -> list[tuple[str, str]]:
+    runs = contents.runs
+    dates = sorted(run.record.created[:10] for run in runs)
+    facts = [
+        (str(len(runs)), "run" if len(runs) == 1 else "runs"),
+        (str(len({run.optimizer for run in runs})), "optimizers"),
+        (str(len({run.problem for run in runs})), "problems"),
+        (str(len({run.host for run in runs})), "machines"),
+    ]
+    if contents.damaged:
+        facts.append((str(len(contents.damaged)), "unreadable"))
+    if dates:
+        facts.append((dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}", "made"))
+    return facts
+
+
+def _tally(verdicts: Iterable[Verdict]) -> list[tuple[str, str, str]]:
+    """How many claims have which outcome: (class, mark, words)."""
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    return [
+        (*MARKS[outcome], f"{counts[outcome]} {outcome}") for outcome in Outcome if counts[outcome]
+    ]
+
+
+def _verdict(verdict: Verdict) -> dict[str, str]:
+    kind, mark = MARKS[verdict.outcome]
+    reported_kind, reported_mark = MARKS.get(verdict.reported_verdict, ("not-decided", "?"))
+    return {
+        "claim": verdict.claim,
+        "where": verdict.where,
+        "verdict": verdict.verdict,
+        "kind": kind,
+        "mark": mark,
+        "explanation": verdict.explanation,
+        "reported": str(verdict.reported_verdict),
+        "reported_kind": reported_kind,
+        "reported_mark": reported_mark,
+        "reported_explanation": verdict.reported_explanation,
+    }
+
+
+def _table(table: Table, results: Path) -> dict[str, Any]:
+    """Rows of cells as text; the column `Picture` holds paths and shows thumbnails."""
+    shown = table.shown.astype(str)
+    columns = [{"name": name, "kind": _kind(shown[name])} for name in shown]
+    rows = [
+        [_cell(name, text, results) for name, text in zip(shown.columns, texts, strict=True)]
+        for texts in shown.itertuples(index=False)
+    ]
+    return {
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "notes": table.notes,
+        "columns": columns,
+        "rows": rows,
+    }
+
+
+def _kind(texts: pd.Series) -> str:
+    """Numbers stand to the right, one below the other; words to the left."""
+    known = texts[texts != NONE]
+    return "number" if len(known) and known.str.match(r"[-+\d]").mean() > 0.5 else "text"
+
+
+def _cell(column: str, text: str, results: Path) -> dict[str, Any]:
+    """An interval in brackets, as in "30.1 (29.8 to 30.4)", goes below its number."""
+    if column == "Picture":
+        return {"text": text, "below": "", "picture": data_uri(results / text, THUMBNAIL)}
+    interval = re.fullmatch(r"(\S+) \((.+)\)", text)
+    text, below = interval.groups() if interval else (text, "")
+    return {"text": text, "below": below, "picture": None}
+
+
+def data_uri(path: Path, side: int) -> str | None:
+    """The picture at `path` as a JPEG inside a `data:` address; None where it cannot be read."""
+    picture = read_picture(path, side)
+    if picture is None:
+        return None
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _galleries(galleries: Iterable[Gallery]) -> list[dict[str, Any]]:
+    galleries = list(galleries)
+    total = sum(len(gallery.entries) for gallery in galleries)
+    side = LARGE if total <= FEW_PICTURES else SMALL
+    made = [_gallery(gallery, side) for gallery in galleries]
+    return [gallery for gallery in made if gallery["entries"]]
+
+
+def _gallery(gallery: Gallery, side: int) -> dict[str, Any]:
+    first = gallery.entries[0].run
+    entries = []
+    for entry in gallery.entries:
+        image = data_uri(entry.run.path / "image.png", side)
+        if image is not None:
+            moving = {"label": entry.label, "caption": entry.caption, "frames": _frames(entry.run)}
+            entries.append({"label": entry.label, "image": image, "moving": moving})
+    return {
+        "key": gallery.key,
+        "title": gallery.title,
+        "content": data_uri(first.path / "content.png", side),
+        "style": data_uri(first.path / "style.png", side),
+        "content_name": first.record.content.name,
+        "style_name": " and ".join(style.name for style in first.record.style),
+        "entries": entries,
+        "moving": [entry["moving"] for entry in entries],
+    }
+
+
+def _frames(run: Run) -> list[dict[str, Any]]:
+    """The snapshots for the slider; the last is the result, which the page holds already."""
+    *before, last = frames(run, MOST_FRAMES) or [None]
+    if not before:
+        return []
+    pictures = [(frame, data_uri(frame.path, FRAME)) for frame in before]
+    return [
+        {"src": src, "epoch": frame.epoch, "caption": frame.caption.replace("\n", ", ")}
+        for frame, src in [*((frame, src) for frame, src in pictures if src), (last, None)]
+    ]
+
+
+def _run(run: Run) -> dict[str, Any]:
+    record = run.record
+    final, clocks = record.final, record.clocks
+    numbers = []
+    if final:
+        loss = "loss not finite" if final.loss is None else f"loss {short(final.loss)}"
+        numbers += [f"{final.epochs} epochs", loss]
+    if clocks:
+        numbers.append(f"{clocks.total_s:.1f} s")
+    repeat = f", repeat {run.repeat}" if run.repeat else ""
+    experiment = f" ({run.experiment})" if run.experiment else ""
+    return {
+        "id": run.id,
+        "name": f"{run.label}, {run.setup.epochs} epochs{repeat}{experiment}",
+        "numbers": " · ".join(numbers),
+        "status": str(run.status),
+        "mark": STATUS_MARKS.get(str(run.status), "…"),
+        "error": record.error,
+        "command": f"python -m nstbench {shlex.join(record.command)}",
+        "notes": [f"Timing not valid: {note}" for note in record.timing_notes],
+        "facts": _facts(run),
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+    record = run.record
+    outcome = {}
+    for part in (record.final, record.quality):
+        outcome |= part.model_dump() if part else {}
+    pictures = {"content": record.content.model_dump()}
+    pictures |= {f"style {n}": style.model_dump() for n, style in enumerate(record.style, start=1)}
+    clocks = record.clocks.model_dump() if record.clocks else {}
+    groups = {
+        "Settings": record.settings,
+        "Result": outcome,
+        "Clocks, seconds": clocks | {"timing_valid": record.timing_valid},
+        "Machine": record.machine,
+        "Versions": record.versions,
+        "Load": record.load,
+        "Inputs": {**pictures, "weights": record.weights.model_dump(), "problem": run.problem},
+        "Record": {"created": record.created, "finished": record.finished},
+    }
+    return [(title, list(_flat(values))) for title, values in groups.items()]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Nested settings as (dotted name, text)."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", f"{value:.6g}" if isinstance(value, float) else str(value)
