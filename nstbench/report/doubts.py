@@ -145,9 +145,7 @@ def _difference(run: Run, other: Run) -> tuple[str, bool]:
         return "their pictures", False
     if a.problem != b.problem:
         return "their objective, network or start image", True
-    if run.host != other.host:
-        return "their machine", True
-    return "the way they were computed (backend, device, precision)", True
+    return "their machine or its use (backend, precision, kernels)", True
 
 
 def _plural(count: int, noun: str) -> str:

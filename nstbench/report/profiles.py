@@ -21,8 +21,16 @@ from nstbench.report.settings import Targets
 from nstbench.report.targets import evaluations_to, goals
 
 FEWEST_PAIRS = 3
-PICTURES = ("content", "style", "seed", "repeat", "snapshots", "experiment", "reported_seconds")
-SCHEDULE = ("optimizer", "lr", "epochs", "steps_per_epoch", "backend", "device", "kernels")
+FAMILY = (  # settings that problems share whose pictures alone differ
+    "objective",
+    "extractor",
+    "weights",
+    "size",
+    "keep_aspect",
+    "keep_colours",
+    "style_blend",
+    "init",
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def _pairs(runs: Iterable[Run]) -> list[list[Run]]:
 def _family(run: Run) -> str:
     """What two problems that differ in their pictures alone have in common."""
     record = run.record
-    kept = {k: v for k, v in record.settings.items() if k not in PICTURES + SCHEDULE}
+    kept = {name: record.settings.get(name) for name in FAMILY}
     shape = (record.content.height, record.content.width, record.weights.sha256)
     return json.dumps([kept, shape], sort_keys=True, default=str)
 

@@ -29,6 +29,9 @@ DISPLAY_NAMES = {
     "adadelta": "Adadelta",
     "adamax": "Adamax",
     "lion": "Lion",
+    "ftrl": "FTRL",
+    "adafactor": "Adafactor",
+    "muon": "Muon",
     "lbfgs": "L-BFGS",
     "lbfgsb": "L-BFGS-B",
 }
@@ -104,7 +107,9 @@ class Run:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        return dict(self.setup.optimizer.model_extra or {})
+        """All but the rate, which `lr` gives."""
+        extra = self.setup.optimizer.model_extra or {}
+        return {name: value for name, value in extra.items() if name != "lr"}
 
     @property
     def lr(self) -> float | None:
@@ -137,11 +142,9 @@ class Run:
         return str(self.record.machine.get("host", "unknown"))
 
     @property
-    def comparable_key(self) -> tuple[str, ...]:
-        """Equal for runs whose seconds may be compared: problem, machine and way of computing."""
-        settings = self.record.settings
-        how = (str(settings.get(name)) for name in ("backend", "device", "precision", "kernels"))
-        return (self.problem, self.host, *how)
+    def comparable_key(self) -> tuple[str, str]:
+        """Equal for runs whose seconds may be compared: one problem, one machine and use of it."""
+        return (self.problem, self.host)
 
 
 @dataclass(frozen=True)

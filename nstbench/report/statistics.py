@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 RESAMPLES = 2000
 SEED = 20240229  # any number: fixed, so that the same runs give the same report
@@ -102,7 +102,7 @@ def _with_failures(logs: np.ndarray) -> Estimate:
 
 
 def _half_width(spread: float, n: int, level: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+    return float(stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n)
 
 
 def _exp(value: float) -> float:

@@ -92,7 +92,7 @@ def _record(
         "total_low_s": low,
         "total_high_s": high,
         "optimise_s": median(optimise),
-        "step_s": median(optimise) / run.steps,
+        "step_s": median(values(each, _seconds_per_step)),
         "ratio": ratio.ratio,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
@@ -105,6 +105,12 @@ def _ratio(each: Competitor, first: Competitor) -> Estimate:
     return paired_ratio(
         *compare.paired(each.runs, first.runs, lambda run: compare.seconds(run, "total_s"))
     )
+
+
+def _seconds_per_step(run: Run) -> float | None:
+    """Of the steps that were made: an optimizer may stop before its schedule ends."""
+    seconds = compare.seconds(run, "optimise_s")
+    return seconds / run.record.final.steps if seconds and run.record.final.steps else None
 
 
 def _picture(each: Competitor) -> str | None:

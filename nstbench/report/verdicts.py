@@ -58,7 +58,10 @@ class Comparison:
     estimate: Estimate
     outcome: Outcome
     more_repeats: int | None  # only of use when not decided; None: more than can be run
-    reported_ratio: float
+
+    @property
+    def reported_ratio(self) -> float:
+        return self.a.reported_seconds / self.b.reported_seconds
 
     @property
     def name(self) -> str:
@@ -101,7 +104,10 @@ def judge(settings: Settings, runs: Iterable[Run]) -> list[Verdict]:
     members = group.runs if group else ()
     same_problem = [run for run in runs if group and run.problem == members[0].problem]
     reach = goals(same_problem, settings.targets)
-    return [_judge_claim(claim, settings, members, reach) for claim in settings.claims.claims]
+    rows = {
+        row.row: compare.runs_of_row(members, row, settings.table) for row in settings.table.rows
+    }
+    return [_judge_claim(claim, settings, rows, reach) for claim in settings.claims.claims]
 
 
 def main_group(settings: Settings, runs: Iterable[Run]) -> Group | None:
@@ -131,15 +137,15 @@ def combine(quantifier: str, outcomes: list[Outcome]) -> Outcome:
 
 
 def _judge_claim(
-    claim: Claim, settings: Settings, runs: tuple[Run, ...], reach: Goals | None
+    claim: Claim, settings: Settings, rows: dict[int, tuple[Run, ...]], reach: Goals | None
 ) -> Verdict:
-    compared = _compared(claim, claim.metric, settings, runs, reach)
+    compared = _compared(claim, claim.metric, settings, rows, reach)
     outcome = combine(claim.quantifier, [each.outcome for each in compared])
     deciding = _deciding(claim, outcome, compared)
     estimate = deciding.estimate
     explanation = _explained(claim, settings, outcome, deciding, compared)
     if claim.also:
-        alone = _compared(claim, claim.also, settings, runs, reach)
+        alone = _compared(claim, claim.also, settings, rows, reach)
         judged = combine(claim.quantifier, [each.outcome for each in alone])
         explanation += f" By the {QUANTITY[claim.also][0]} alone: {judged}."
     reported, reported_explanation = _reported(claim, settings, compared)
@@ -161,20 +167,23 @@ def _judge_claim(
 
 
 def _compared(
-    claim: Claim, metric: str, settings: Settings, runs: tuple[Run, ...], reach: Goals | None
+    claim: Claim,
+    metric: str,
+    settings: Settings,
+    rows: dict[int, tuple[Run, ...]],
+    reach: Goals | None,
 ) -> list[Comparison]:
     def value(run: Run) -> float | None:
         return _value(run, metric, reach)
 
     found = []
-    for numbers in claim.comparisons:
-        a, b = (settings.table.row(number) for number in numbers)
-        sides = (compare.runs_of_row(runs, row, settings.table) for row in (a, b))
-        found.append(_comparison(claim, settings, a, b, compare.paired(*sides, value)))
+    for a, b in claim.comparisons:
+        pairs = compare.paired(rows[a], rows[b], value)
+        found.append(_comparison(claim, settings, a, b, pairs))
     return found
 
 
-def _comparison(claim: Claim, settings: Settings, a: Row, b: Row, pairs: tuple) -> Comparison:
+def _comparison(claim: Claim, settings: Settings, a: int, b: int, pairs: tuple) -> Comparison:
     level, margin = settings.claims.level, claim.margin or settings.claims.margin
     estimate = paired_ratio(*pairs, level)
     outcome = _outcome(claim.expect, estimate, margin)
@@ -184,8 +193,7 @@ def _comparison(claim: Claim, settings: Settings, a: Row, b: Row, pairs: tuple) 
             outcome = Outcome.NOT_DECIDED
     total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
     more = None if total is None else total - estimate.n
-    reported = a.reported_seconds / b.reported_seconds
-    return Comparison(a, b, estimate, outcome, more, reported)
+    return Comparison(settings.table.row(a), settings.table.row(b), estimate, outcome, more)
 
 
 def _value(run: Run, metric: str, reach: Goals | None) -> float | None:

@@ -1,0 +1,101 @@
+"""The whole report: what was read, judged and drawn, written below one folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nstbench.report import compare, curves, figures, page, sheets, tables, verdicts
+from nstbench.report.compare import Group
+from nstbench.report.profiles import profiles
+from nstbench.report.ranking import ranking
+from nstbench.report.reader import Run, Runs
+from nstbench.report.settings import Settings
+from nstbench.report.tables import Table
+from nstbench.report.timing import timing_table
+from nstbench.report.verdicts import Verdict
+
+MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the runs say in numbers."""
+
+    verdicts: list[Verdict]
+    timing: list[Table]
+    ranking: list[Table]
+
+
+def find(runs: Sequence[Run], settings: Settings) -> Findings:
+    """Verdicts and tables, those of the report's own table first."""
+    timing = compare.timing_groups(runs)
+    timing.sort(key=lambda group: -compare.of_table(group.runs, settings.table))
+    problems = compare.groups(runs)
+    return Findings(
+        verdicts.judge(settings, runs),
+        _numbered(timing, lambda group: timing_table(group, settings, runs)),
+        _numbered(problems, lambda group: ranking(group, settings)),
+    )
+
+
+def build(results: Path, found: Runs, settings: Settings, axes: tuple[str, ...] = ()) -> Findings:
+    """Write `results/report`: verdicts, tables, figures (over `axes`, all when empty), the page."""
+    folder = results / "report"
+    findings = find(found.runs, settings)
+    _clear(folder)
+    tables.write(verdicts.verdict_table(findings.verdicts), folder)
+    for table in (*findings.timing, *findings.ranking):
+        tables.write(table, folder / "tables")
+    contents = _contents(results, found, settings, findings)
+    _draw(contents, folder / "figures", axes)
+    page.write(folder / "index.html", contents)
+    return findings
+
+
+def _contents(results: Path, found: Runs, settings: Settings, findings: Findings) -> page.Contents:
+    runs = found.runs
+    own, missing = curves.report_figures(runs, settings.figures.figures)
+    profiled = profiles(runs, settings.targets)
+    return page.Contents(
+        results=results,
+        runs=runs,
+        damaged=found.damaged,
+        verdicts=findings.verdicts,
+        timing=findings.timing,
+        ranking=findings.ranking,
+        curves=[*own, *curves.all_curves(runs), *curves.races(runs, settings.targets)],
+        profiles=profiled.plots,
+        profile_notes=profiled.notes,
+        rates=curves.sensitivity(runs),
+        galleries=sheets.galleries(runs, settings.table),
+        missing=missing,
+    )
+
+
+def _draw(contents: page.Contents, folder: Path, axes: tuple[str, ...]) -> None:
+    for plot in (*contents.curves, *contents.profiles, *contents.rates):
+        figures.save_plot(plot, folder, tuple(axis for axis in axes if axis in plot.x))
+    pictures = [sheets.contact_sheet(gallery) for gallery in contents.galleries]
+    at_equal_time, _ = sheets.equal_time(contents.runs)
+    for sheet in (*pictures, *sheets.filmstrips(contents.runs), *at_equal_time):
+        figures.save_sheet(sheet, folder)
+
+
+def _numbered(groups: list[Group], make) -> list[Table]:
+    """A table per group: the first keeps its name, the next are called timing_2, timing_3 ..."""
+    made = [make(group) for group in groups[:MOST_TABLES]]
+    numbered = [
+        replace(table, name=f"{table.name}_{number}") if number > 1 else table
+        for number, table in enumerate(made, start=1)
+    ]
+    if len(groups) > MOST_TABLES:
+        rest = f"{len(groups) - MOST_TABLES} smaller sets of comparable runs have no table here."
+        numbered[-1].notes.append(rest)
+    return numbered
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier report left, so that nothing there is older than the page."""
+    for path in (*folder.glob("figures/*.*"), *folder.glob("tables/*.*")):
+        if path.suffix in (".png", ".svg", ".csv", ".md", ".tex"):
+            path.unlink()
