@@ -1,0 +1,31 @@
+"""Fixtures that several test files share."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_collection_modifyitems(items):
+    """`@pytest.mark.real_weights` asks for the fixture of that name."""
+    for item in items:
+        if item.get_closest_marker("real_weights") and "real_weights" not in item.fixturenames:
+            item.fixturenames.insert(0, "real_weights")
+
+
+@pytest.fixture(scope="session")
+def real_weights():
+    """The ImageNet VGG-19, fetched if need be.
+
+    Skips where it cannot be had (a closed network), but fails in continuous integration.
+    """
+    from nstbench.errors import WeightsError
+    from nstbench.transfer import weights
+
+    try:
+        return weights.load("vgg19", "imagenet")
+    except WeightsError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"continuous integration needs the real weights: {error}")
+        pytest.skip(str(error))
