@@ -74,13 +74,17 @@ def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
 
     The centre square is reduced to (size, size); with `keep_aspect` the whole picture is reduced
     until its longer side is `size`. Transparency is laid on white, grey becomes three equal
-    channels, 16-bit values are scaled to 8 bits, EXIF rotation is applied.
+    channels, 16-bit values are scaled to 8 bits, EXIF rotation is applied, colour profiles are not.
 
     Raises ImageError, in one line, for an unknown name, a missing, unreadable, truncated, empty or
     huge file, and a picture with a side under `MIN_SIDE` pixels before or after fitting.
     """
     name, image = _open(source)
-    rgb = _decode(name, image)
+    try:
+        rgb = _decode(name, image)
+    finally:
+        if image is not source:
+            image.close()
     return Picture(name, _fit(name, rgb, size, keep_aspect))
 
 
@@ -154,7 +158,7 @@ def _open_file(source: str | Path) -> Image.Image:
     except Image.DecompressionBombError:
         raise ImageError(f"picture {str(source)!r} has over {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # decoders raise nearly anything on broken data
-        raise _broken(str(source), error) from error
+        raise _unreadable(str(source), error) from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -190,7 +194,7 @@ def _decode(name: str, image: Image.Image) -> Image.Image:
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
-        raise _broken(name, error) from error
+        raise _unreadable(name, error) from error
 
 
 def _to_rgb(name: str, image: Image.Image) -> Image.Image:
@@ -199,7 +203,9 @@ def _to_rgb(name: str, image: Image.Image) -> Image.Image:
         _check_range(name, values)
         return Image.fromarray(to_uint8(values)).convert("RGB")
     if image.mode.startswith("I"):  # 16-bit grey, which some decoders widen to 32 bits
-        return Image.fromarray(to_uint8(np.asarray(image) / 65535.0)).convert("RGB")
+        values = np.asarray(image)
+        _check_range(name, values, 65535)
+        return Image.fromarray(to_uint8(values / 65535.0)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
@@ -227,12 +233,12 @@ def _fit(name: str, image: Image.Image, size: int, keep_aspect: bool) -> np.ndar
     return pixels
 
 
-def _check_range(name: str, values: np.ndarray) -> None:
-    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
-    if not (low >= 0.0 and high <= 1.0):
-        raise ImageError(f"picture {name!r} has floats from {low:g} to {high:g}; [0, 1] is meant")
+def _check_range(name: str, values: np.ndarray, top: int = 1) -> None:
+    low, high = values.min(initial=0), values.max(initial=0)
+    if not (low >= 0 and high <= top):  # so written, not-a-number is refused too
+        raise ImageError(f"picture {name!r} has values from {low:g} to {high:g}, not 0 to {top}")
 
 
-def _broken(name: str, error: Exception) -> ImageError:
+def _unreadable(name: str, error: Exception) -> ImageError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return ImageError(f"picture {name!r} is broken or truncated: {reason}")
+    return ImageError(f"picture {name!r} cannot be read: {reason}")

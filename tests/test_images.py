@@ -330,9 +330,12 @@ def test_arrays_that_are_no_pictures(array):
     message(lambda: images.load(array, 16))
 
 
-def test_float_file_out_of_range(tmp_path):
-    Image.fromarray(np.full((20, 20), 7.5, np.float32)).save(tmp_path / "float.tif")
-    assert "7.5" in message(lambda: images.load(tmp_path / "float.tif", 16))
+@pytest.mark.parametrize(
+    "value", [np.float32(7.5), np.float32("nan"), np.int32(-3), np.int32(70000)]
+)
+def test_file_out_of_range(tmp_path, value):
+    Image.fromarray(np.full((20, 20), value)).save(tmp_path / "deep.tif")
+    assert f"{value:g}" in message(lambda: images.load(tmp_path / "deep.tif", 16))
 
 
 def test_a_file_with_a_builtin_name_is_reached_by_its_path(tmp_path, monkeypatch):

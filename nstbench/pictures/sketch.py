@@ -118,6 +118,13 @@ def _hill(pencil: Pencil) -> None:
 
     pencil.erase([ground(x) for x in np.linspace(-0.02, 1.02, 40)] + [(1.02, 1.02), (-0.02, 1.02)])
     pencil.curve(ground, -0.02, 1.02)
+    for number in range(26):  # the turf, in short lines that follow the slope
+        x = (0.618 * number) % 1.0
+        y = ground(x)[1] + 0.03 + 0.19 * ((0.324 * number) % 1.0)
+        sweep = 0.03 + 0.02 * ((0.7 * number) % 1.0)
+        pencil.line([(x, y), (x + sweep, y - 0.004)], width=0.0024, grey=125, passes=1)
+    path = [(0.445, 0.80), (0.505, 0.80), (0.60, 1.02), (0.20, 1.02)]
+    pencil.erase(path)
     pencil.curve(lambda t: (0.475 - 0.20 * t**2 + 0.05 * np.sin(5 * t), 0.80 + 0.22 * t), 0, 1)
     pencil.curve(lambda t: (0.535 + 0.04 * t**2 + 0.06 * np.sin(4 * t), 0.80 + 0.22 * t), 0, 1)
 
@@ -128,6 +135,8 @@ def _house(pencil: Pencil) -> None:
         x, y = 0.625 + 0.03 * turn, 0.325 - 0.045 * turn
         pencil.curve(_arc(x, y, 0.018 + 0.006 * turn, 0.016 + 0.005 * turn), 0.5, 6.0, passes=1)
     front = [(0.36, 0.80), (0.36, 0.58), (0.47, 0.44), (0.58, 0.58), (0.58, 0.80)]
+    pencil.hatch((0.63, 0.37), (0.63, 0.42), (0.643, 0.42), (0.643, 0.37), 9)
+    pencil.hatch((0.58, 0.805), (0.80, 0.805), (0.87, 0.835), (0.62, 0.835), 34, grey=105)
     pencil.shape([(0.58, 0.58), (0.78, 0.58), (0.78, 0.80), (0.58, 0.80)])
     pencil.shape(front)
     pencil.shape([(0.47, 0.43), (0.70, 0.43), (0.81, 0.585), (0.59, 0.585)], width=0.005)
@@ -136,7 +145,12 @@ def _house(pencil: Pencil) -> None:
     pencil.line([(0.335, 0.605), (0.47, 0.43), (0.595, 0.59)], width=0.006)
     pencil.shape([(0.445, 0.80), (0.445, 0.66), (0.505, 0.66), (0.505, 0.80)])
     pencil.curve(_arc(0.475, 0.66, 0.03, 0.03), 3.14, 6.28)
+    pencil.hatch((0.447, 0.66), (0.503, 0.66), (0.503, 0.80), (0.447, 0.80), 6, grey=110)
     pencil.curve(_arc(0.494, 0.735, 0.004, 0.004), 0, 6.3)
+    for row in range(7):  # boards of the gable
+        y = 0.625 + 0.025 * row
+        pencil.line([(0.365, y), (0.435, y)], width=0.0022, grey=130, passes=1)
+        pencil.line([(0.515, y), (0.575, y)], width=0.0022, grey=130, passes=1)
     pencil.curve(_arc(0.47, 0.545, 0.026, 0.026), 0, 6.4)
     pencil.line([(0.47, 0.52), (0.47, 0.57)], passes=1)
     pencil.line([(0.445, 0.545), (0.495, 0.545)], passes=1)
@@ -166,6 +180,10 @@ def _tree(pencil: Pencil, rng: np.random.Generator) -> None:
     pencil.erase(outline)
     for (x, y), turn in zip(lobes, np.arange(0, 6.2, 0.62), strict=True):
         pencil.curve(_arc(x, y, 0.05, 0.045), turn - 1.5, turn + 1.5)
+    for turn in np.arange(-0.5, 1.9, 0.12):  # shade at the lower right
+        rim = np.array([0.175 + 0.145 * np.cos(turn), 0.53 + 0.115 * np.sin(turn)])
+        inner = rim - [0.045 + 0.015 * np.cos(5 * turn), 0.03]
+        pencil.line([rim, inner], width=0.0026, grey=100, passes=1)
     for _ in range(26):
         x, y = 0.175 + rng.uniform(-0.11, 0.11), 0.53 + rng.uniform(-0.08, 0.09)
         pencil.curve(_arc(x, y, 0.017, 0.013), 0.2, 2.8, width=0.003, grey=90, passes=1)
