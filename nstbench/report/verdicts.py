@@ -57,7 +57,7 @@ class Comparison:
     b: Row
     estimate: Estimate
     outcome: Outcome
-    more_repeats: int | None  # only of use when not decided; None: more than can be run
+    more_repeats: int | None  # until it should be decided; None: more than can be run
 
     @property
     def reported_ratio(self) -> float:
@@ -102,8 +102,10 @@ def judge(settings: Settings, runs: Iterable[Run]) -> list[Verdict]:
     runs = tuple(runs)
     group = main_group(settings, runs)
     members = group.runs if group else ()
-    same_problem = [run for run in runs if group and run.problem == members[0].problem]
-    reach = goals(same_problem, settings.targets)
+    reach = None
+    if any(claim.metric == "evaluations_to_target" for claim in settings.claims.claims):
+        same_problem = [run for run in runs if group and run.problem == members[0].problem]
+        reach = goals(same_problem, settings.targets)
     rows = {
         row.row: compare.runs_of_row(members, row, settings.table) for row in settings.table.rows
     }
@@ -191,8 +193,10 @@ def _comparison(claim: Claim, settings: Settings, a: int, b: int, pairs: tuple) 
         stricter = 1 - (1 - level) / len(claim.comparisons)
         if _outcome(claim.expect, paired_ratio(*pairs, stricter), margin) is not outcome:
             outcome = Outcome.NOT_DECIDED
-    total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
-    more = None if total is None else total - estimate.n
+    more = 0
+    if outcome is Outcome.NOT_DECIDED:
+        total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
+        more = None if total is None else total - estimate.n
     return Comparison(settings.table.row(a), settings.table.row(b), estimate, outcome, more)
 
 
@@ -265,6 +269,8 @@ def _in_words(comparison: Comparison, metric: str) -> str:
         return f"{a if ratio > 1 else b} fails where {b if ratio > 1 else a} does not"
     if not 0.5 < ratio < 2:
         return f"{a}: {ratio:.3g} times the {quantity} of {b}"
+    if abs(ratio - 1) < 0.0005:
+        return f"{a}: within 0.05% of the {quantity} of {b}"
     return f"{a}: {abs(ratio - 1):.1%} {more if ratio > 1 else less} {quantity} than {b}"
 
 
