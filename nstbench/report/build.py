@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nstbench.report import compare, curves, figures, page, sheets, tables, verdicts
+from nstbench.report import compare, drawings, page, tables, verdicts
 from nstbench.report.compare import Group
-from nstbench.report.profiles import profiles
 from nstbench.report.ranking import ranking
 from nstbench.report.reader import Run, Runs
 from nstbench.report.settings import Settings
@@ -46,39 +45,19 @@ def build(results: Path, found: Runs, settings: Settings, axes: tuple[str, ...] 
     tables.write(verdicts.verdict_table(findings.verdicts), folder)
     for table in (*findings.timing, *findings.ranking):
         tables.write(table, folder / "tables")
-    contents = _contents(results, found, settings, findings)
-    _draw(contents, folder / "figures", axes)
-    page.write(folder / "index.html", contents)
-    return findings
-
-
-def _contents(results: Path, found: Runs, settings: Settings, findings: Findings) -> page.Contents:
-    runs = found.runs
-    own, missing = curves.report_figures(runs, settings.figures.figures)
-    profiled = profiles(runs, settings.targets)
-    return page.Contents(
+    drawn = drawings.collect(found.runs, settings, findings.verdicts)
+    drawings.save(drawn, folder / "figures", axes)
+    contents = page.Contents(
         results=results,
-        runs=runs,
+        runs=found.runs,
         damaged=found.damaged,
         verdicts=findings.verdicts,
         timing=findings.timing,
         ranking=findings.ranking,
-        curves=[*own, *curves.all_curves(runs), *curves.races(runs, settings.targets)],
-        profiles=profiled.plots,
-        profile_notes=profiled.notes,
-        rates=curves.sensitivity(runs),
-        galleries=sheets.galleries(runs, settings.table),
-        missing=missing,
+        drawings=drawn,
     )
-
-
-def _draw(contents: page.Contents, folder: Path, axes: tuple[str, ...]) -> None:
-    for plot in (*contents.curves, *contents.profiles, *contents.rates):
-        figures.save_plot(plot, folder, tuple(axis for axis in axes if axis in plot.x))
-    pictures = [sheets.contact_sheet(gallery) for gallery in contents.galleries]
-    at_equal_time, _ = sheets.equal_time(contents.runs)
-    for sheet in (*pictures, *sheets.filmstrips(contents.runs), *at_equal_time):
-        figures.save_sheet(sheet, folder)
+    page.write(folder / "index.html", contents)
+    return findings
 
 
 def _numbered(groups: list[Group], make) -> list[Table]:

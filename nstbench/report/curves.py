@@ -33,6 +33,7 @@ AXES = {  # axis -> (column of epochs.csv, label)
     "seconds": ("optimise_s", "seconds of optimisation"),
 }
 LOSS = "loss, mean over the epoch"
+MOST_PROBLEMS = 4  # with figures of their own
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,20 @@ class Missing:
 def finished(runs: Iterable[Run]) -> list[Group]:
     """Groups of runs that may share a plot; an unfinished run would cut its repeats' curves."""
     return groups(run for run in runs if run.status.is_final and len(run.epochs))
+
+
+def drawn(runs: Iterable[Run]) -> list[Group]:
+    """The groups that get figures of their own: the largest few."""
+    return finished(runs)[:MOST_PROBLEMS]
+
+
+def too_many(runs: Iterable[Run]) -> list[Missing]:
+    """What `drawn` leaves out."""
+    rest = len(finished(runs)) - MOST_PROBLEMS
+    if rest <= 0:
+        return []
+    reason = f"only the {MOST_PROBLEMS} problems with the most runs have figures of their own"
+    return [Missing(f"{rest} smaller problems", reason)]
 
 
 def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any) -> Plot:
@@ -148,7 +163,7 @@ def all_curves(runs: Iterable[Run]) -> list[Plot]:
     """Every competitor of a problem in one plot, each with its longest schedule, which holds the
     shorter ones."""
     plots = []
-    for group in finished(runs):
+    for group in drawn(runs):
         plot = loss_plot(f"loss_{group.key}", "Every competitor", longest(group.runs), log_x=True)
         plots.append(of_problem(plot, group))
     return plots
@@ -171,7 +186,7 @@ def of_problem(plot: Plot, group: Group) -> Plot:
 def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
     """Loss against seconds for each problem, every optimizer at its best rate, targets marked."""
     plots = []
-    for group in finished(runs):
+    for group in drawn(runs):
         plot = loss_plot(f"race_{group.key}", "Loss against seconds", at_best_rate(group.runs))
         reach = goals(group.runs, settings)
         levels = tuple(Level(target.loss, target.name) for target in reach.targets) if reach else ()
@@ -197,10 +212,10 @@ def _lowest(run: Run) -> float:
     return float(run.epochs["loss"].min()) if run.epochs["loss"].notna().any() else np.inf
 
 
-def sensitivity(runs: Iterable[Run]) -> list[Plot]:
+def sensitivity(runs: Iterable[Run]) -> tuple[list[Plot], list[Missing]]:
     """Final loss against learning rate, for every number of steps at which a rate was varied."""
     plots = []
-    for group in finished(runs):
+    for group in drawn(runs):
         for steps in sorted({run.steps for run in group.runs}):
             same = competitors(run for run in group.runs if run.steps == steps and run.lr)
             rates = Counter(member.first.setup.optimizer.name for member in same)
@@ -208,7 +223,8 @@ def sensitivity(runs: Iterable[Run]) -> list[Plot]:
                 title = f"Final loss against learning rate, {steps} steps"
                 plot = _sensitivity(f"sensitivity_{group.key}_{steps}", title, same)
                 plots.append(of_problem(plot, group))
-    return plots
+    reason = "no optimizer ran at two rates for equally many steps"
+    return plots, [] if plots else [Missing("sensitivity to the rate", reason)]
 
 
 def _sensitivity(name: str, title: str, members: Sequence[Competitor]) -> Plot:

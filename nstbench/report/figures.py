@@ -1,12 +1,17 @@
-"""Draws a `Plot` for print, with matplotlib: the same data that the page draws with Plotly."""
+"""Draws plots and sheets for print, with matplotlib: the same data that the page shows.
+
+Call these within `style.print_style()`.
+"""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nstbench.report.plots import Curve, Plot, Series, short
+from nstbench.report.ratios import Ratio, Ratios
 from nstbench.report.sheets import Cell, Sheet, read_picture
-from nstbench.report.style import print_style, style_of
+from nstbench.report.style import MEASURED, REPORTED, style_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,14 +53,13 @@ def save(figure: "Figure", stem: Path) -> list[Path]:
     return paths
 
 
-def save_plot(plot: Plot, folder: Path, axes: tuple[str, ...] = ()) -> list[Path]:
-    """Write `plot` over each of `axes` (all that it has when empty); one axis needs no suffix."""
+def save_plot(plot: Plot, folder: Path, axes: Sequence[str] = ()) -> list[Path]:
+    """Write `plot` over those of `axes` that it has (all when empty, or when it has none)."""
+    has = [axis for axis in plot.x if any(axis in series.curves for series in plot.series)]
     paths = []
-    with print_style():
-        for axis in axes or plot.x:
-            if any(axis in series.curves for series in plot.series):
-                suffix = f"_{axis}" if len(plot.x) > 1 else ""
-                paths += save(draw(plot, axis), folder / f"{plot.name}{suffix}")
+    for axis in [axis for axis in has if axis in axes] or has:
+        suffix = f"_{axis}" if len(plot.x) > 1 else ""
+        paths += save(draw(plot, axis), folder / f"{plot.name}{suffix}")
     return paths
 
 
@@ -154,7 +158,41 @@ def _draw_cell(axes: "Axes", cell: Cell) -> None:
     axes.text(0, -0.03, cell.caption, transform=axes.transAxes, **CAPTION)
 
 
-def save_sheet(sheet: Sheet, folder: Path) -> list[Path]:
-    """Write `sheet` into `folder` as PNG and SVG."""
-    with print_style():
-        return save(draw_sheet(sheet), folder / sheet.name)
+def draw_ratios(ratios: Ratios) -> "Figure":
+    """One line per ratio: measured with its interval, the report's as a hollow mark."""
+    from matplotlib.figure import Figure
+
+    rows, footnote = len(ratios.ratios), textwrap.wrap(ratios.subtitle, 118)
+    height = 1.5 + 0.26 * rows
+    figure = Figure((SHEET_WIDTH, height))
+    bottom = 0.75 + 0.13 * len(footnote)
+    axes = figure.add_axes((0.385, bottom / height, 0.595, (height - bottom - 0.62) / height))
+    axes.axvspan(1 / (1 + ratios.margin), 1 + ratios.margin, color="#00000012", linewidth=0)
+    axes.axvline(1, color="#555555", linewidth=0.9)
+    for place, each in enumerate(ratios.ratios):
+        _draw_ratio(axes, place, each)
+    axes.set(xlabel=ratios.x, ylim=(rows - 0.4, -0.6))
+    axes.set_yticks(range(rows), [each.label for each in ratios.ratios])
+    axes.tick_params(axis="y", length=0, labelsize=8.5)
+    axes.grid(axis="y", visible=False)
+    place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2}
+    axes.legend(*_first_of_each(axes), **place, borderaxespad=0.1)
+    figure.text(0.015, 1 - 0.07 / height, ratios.title, fontsize=11.5, weight="bold", va="top")
+    figure.text(0.015, 0.08 / height, "\n".join(footnote), **NOTE)
+    return figure
+
+
+def _draw_ratio(axes: "Axes", place: int, ratio: Ratio) -> None:
+    if ratio.measured is not None:
+        if ratio.low is not None:
+            axes.plot([ratio.low, ratio.high], [place, place], color=MEASURED, linewidth=2.2)
+        look = {"color": MEASURED, "marker": "o", "linestyle": "none", "label": "measured"}
+        axes.plot([ratio.measured], [place], **look)
+    look = {"color": REPORTED, "marker": "D", "markerfacecolor": "none", "linestyle": "none"}
+    axes.plot([ratio.reported], [place], label="reported", **look)
+
+
+def _first_of_each(axes: "Axes") -> tuple[list, list]:
+    """Handles and labels for the legend, every label once."""
+    once = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    return list(once.values()), list(once)

@@ -7,7 +7,8 @@ a reader switches (axis, logarithm, what is hidden, light or dark).
 from typing import Any
 
 from nstbench.report.plots import Curve, Level, Plot, Series
-from nstbench.report.style import style_of
+from nstbench.report.ratios import Ratios
+from nstbench.report.style import MEASURED, ON_DARK, REPORTED, marker_points, style_of
 
 GREY = "#8a8f96"  # levels: reads on light and on dark
 
@@ -24,6 +25,7 @@ def plotly(plot: Plot) -> dict[str, Any]:
         "title": plot.title,
         "axes": [{"key": axis, "label": plot.x[axis]} for axis in used],
         "y": plot.y,
+        "rows": [],
         "log_x": plot.log_x,
         "log_y": plot.log_y,
         "notes": " ".join((plot.subtitle, *plot.notes)).strip(),
@@ -36,6 +38,83 @@ def legend(plot: Plot) -> list[dict[str, Any]]:
     return [_entry(series) for series in plot.series]
 
 
+def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
+    """`ratios` in the shape of `plotly`: one line per ratio, from top to bottom."""
+    rows = list(enumerate(ratios.ratios))
+    measured = [(place, each) for place, each in rows if each.measured is not None]
+    edges = {
+        "array": [each.high - each.measured if each.low else 0 for _, each in measured],
+        "arrayminus": [each.measured - each.low if each.low else 0 for _, each in measured],
+    }
+    traces = [
+        _shade(ratios, len(rows)),
+        _dots("measured", [(each.measured, place) for place, each in measured], MEASURED, "circle"),
+        _dots(
+            "reported", [(each.reported, place) for place, each in rows], REPORTED, "diamond-open"
+        ),
+    ]
+    traces[1]["error_x"] = {"type": "data", "symmetric": False, "thickness": 3, "width": 0, **edges}
+    return {
+        "name": ratios.name,
+        "title": ratios.title,
+        "axes": [{"key": "ratio", "label": ratios.x}],
+        "y": "",
+        "rows": [each.label for each in ratios.ratios],
+        "log_x": False,
+        "log_y": False,
+        "notes": ratios.subtitle,
+        "traces": {"ratio": traces},
+    }
+
+
+def legend_of_ratios() -> list[dict[str, Any]]:
+    """What the legend shows for `plotly_ratios`."""
+    return [
+        {
+            "label": label,
+            "light": colour,
+            "dark": ON_DARK[colour],
+            "dash": "0 99",
+            "marker": marker_points(marker),
+            "hollow": hollow,
+        }
+        for label, colour, marker, hollow in (
+            ("measured", MEASURED, "o", False),
+            ("reported", REPORTED, "D", True),
+        )
+    ]
+
+
+def _dots(name: str, points: list[tuple[float, int]], colour: str, symbol: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [x for x, _ in points],
+        "y": [y for _, y in points],
+        "marker": {"symbol": symbol, "size": 10, "color": colour},
+        "hovertemplate": f"<b>{name}</b>: %{{x:.4f}}<extra></extra>",
+        "meta": {"series": int(name == "reported"), "light": colour, "dark": ON_DARK[colour]},
+    }
+
+
+def _shade(ratios: Ratios, rows: int) -> dict[str, Any]:
+    """The differences within the margin."""
+    low, high = 1 / (1 + ratios.margin), 1 + ratios.margin
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [low, high, high, low],
+        "y": [-0.5, -0.5, rows - 0.5, rows - 0.5],
+        "fill": "toself",
+        "opacity": 0.2,
+        "line": {"width": 0, "color": GREY},
+        "hoverinfo": "skip",
+        "name": "within the margin",
+        "meta": {"series": -1, "light": GREY, "dark": GREY},
+    }
+
+
 def _entry(series: Series) -> dict[str, Any]:
     style = style_of(series.optimizer)
     return {
@@ -43,7 +122,7 @@ def _entry(series: Series) -> dict[str, Any]:
         "light": style.colour,
         "dark": style.on_dark,
         "dash": " ".join(map(str, style.dash)) or "none",
-        "marker": style.svg_points,
+        "marker": marker_points(style.marker),
         "hollow": bool(series.variant % 2),
     }
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nstbench.report import interactive
-from nstbench.report.curves import Missing
-from nstbench.report.plots import Plot, short
+from nstbench.report.drawings import Drawings
+from nstbench.report.plots import short
 from nstbench.report.reader import Damage, Run
 from nstbench.report.sheets import Gallery, frames, read_picture
 from nstbench.report.tables import NONE, Table
@@ -57,12 +57,7 @@ class Contents:
     verdicts: Sequence[Verdict]
     timing: Sequence[Table]
     ranking: Sequence[Table]
-    curves: Sequence[Plot]
-    profiles: Sequence[Plot]
-    profile_notes: Sequence[str]
-    rates: Sequence[Plot]
-    galleries: Sequence[Gallery]
-    missing: Sequence[Missing]
+    drawings: Drawings
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -92,15 +87,19 @@ def _context(contents: Contents) -> dict[str, Any]:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    drawings = contents.drawings
     plots = {
-        "curves": [interactive.plotly(plot) for plot in contents.curves],
-        "profiles": [interactive.plotly(plot) for plot in contents.profiles],
-        "rates": [interactive.plotly(plot) for plot in contents.rates],
+        "curves": [interactive.plotly(plot) for plot in drawings.curves],
+        "profiles": [interactive.plotly(plot) for plot in drawings.profiles],
+        "rates": [interactive.plotly(plot) for plot in drawings.rates],
+        "ratios": [interactive.plotly_ratios(drawings.ratios)] if drawings.ratios else [],
     }
-    drawn = [*contents.curves, *contents.profiles, *contents.rates]
-    galleries = _galleries(contents.galleries)
+    legends = {plot.name: interactive.legend(plot) for plot in drawings.plots}
+    if drawings.ratios:
+        legends[drawings.ratios.name] = interactive.legend_of_ratios()
+    galleries = _galleries(drawings.galleries)
     sections = ["Verdicts", "Table", "Curves", "Pictures", "Ranking"]
-    sections += ["Rates"] if contents.rates else []
+    sections += ["Rates"] if drawings.rates else []
     return {
         "title": TITLE,
         "lede": LEDE,
@@ -113,9 +112,9 @@ def _context(contents: Contents) -> dict[str, Any]:
             "ranking": [_table(table, contents.results) for table in contents.ranking],
         },
         "plots": plots,
-        "legends": {plot.name: interactive.legend(plot) for plot in drawn},
-        "missing": [f"{each.name} is not drawn: {each.reason}" for each in contents.missing],
-        "profile_notes": contents.profile_notes,
+        "legends": legends,
+        "missing": drawings.missing,
+        "profile_notes": drawings.profile_notes,
         "galleries": galleries,
         "runs": [_run(run) for run in contents.runs],
         "damaged": [str(damage) for damage in contents.damaged],

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from nstbench.report.compare import Competitor, Group, competitors, runs_of_row, timing_groups
-from nstbench.report.curves import Missing, finished, longest
+from nstbench.report.curves import Missing, drawn, longest
 from nstbench.report.plots import short
 from nstbench.report.reader import Run
 from nstbench.report.settings import ReportedTable
 
-MOST_FRAMES = 8  # of a filmstrip
+MOST_FRAMES, MOST_STRIPS = 8, 8
 SHARES_OF_TIME = (1 / 8, 1 / 4, 1 / 2, 1)  # columns of the sheet at equal time
 
 
@@ -89,9 +89,7 @@ def frames(run: Run, most: int = MOST_FRAMES) -> list[Frame]:
 
 def galleries(runs: Iterable[Run], table: ReportedTable) -> list[Gallery]:
     """One for each problem that has finished runs."""
-    return [
-        Gallery(group.key, group.title, tuple(_entries(group, table))) for group in finished(runs)
-    ]
+    return [Gallery(group.key, group.title, tuple(_entries(group, table))) for group in drawn(runs)]
 
 
 def _entries(group: Group, table: ReportedTable) -> Iterable[Entry]:
@@ -122,15 +120,18 @@ def contact_sheet(gallery: Gallery) -> Sheet:
     return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
 
 
-def filmstrips(runs: Iterable[Run]) -> list[Sheet]:
+def filmstrips(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
     """One strip per competitor that kept snapshots: its first repeat, on the way to its result."""
     sheets = []
-    for group in finished(runs):
+    for group in drawn(runs):
         for member in competitors(group.runs):
             kept = frames(member.first)
             if len(kept) > 1:
                 sheets.append(_filmstrip(group, member, kept))
-    return sheets
+    if not sheets:
+        return [], [Missing("filmstrip", "no run kept snapshots (snapshots=K)")]
+    rest = f"only the first {MOST_STRIPS} of {len(sheets)} are drawn"
+    return sheets[:MOST_STRIPS], [Missing("filmstrip", rest)] if len(sheets) > MOST_STRIPS else []
 
 
 def _filmstrip(group: Group, member: Competitor, kept: Sequence[Frame]) -> Sheet:
@@ -153,7 +154,11 @@ def equal_time(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
             sheets.append(_equal_time(group, kept))
     if sheets:
         return sheets, []
-    return [], [Missing("equal_time", "fewer than two competitors kept snapshots (snapshots=K)")]
+    return [], [
+        Missing(
+            "side by side at equal time", "fewer than two competitors kept snapshots (snapshots=K)"
+        )
+    ]
 
 
 def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Frame]]]) -> Sheet:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 
+MEASURED, REPORTED = BLUE, VERMILLION  # where no optimizer is meant
+
 # The same hues on a dark page, lifted where the original would sink into it.
 ON_DARK = {BLACK: "#E8E6E3", BLUE: "#4BA3E3", VERMILLION: "#F07C2B", GREEN: "#2CC295"}
 
@@ -45,15 +47,6 @@ class Style:
     @property
     def plotly_marker(self) -> str:
         return PLOTLY_MARKERS[self.marker]
-
-    @property
-    def svg_points(self) -> str:
-        """The marker as the points of an SVG polygon around 0, 0, one unit across."""
-        from matplotlib.markers import MarkerStyle
-
-        shape = MarkerStyle(self.marker)
-        outline = shape.get_path().transformed(shape.get_transform()).to_polygons()[0]
-        return " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline[:: max(1, len(outline) // 24)])
 
 
 PLOTLY_MARKERS = {
@@ -95,6 +88,15 @@ STYLES = {
 def style_of(optimizer: str) -> Style:
     """The style of `optimizer` (its name in the settings); one that is not in the table is grey."""
     return STYLES.get(optimizer, Style("#777777", "H", DOUBLEDOT))
+
+
+def marker_points(marker: str) -> str:
+    """Matplotlib's marker as the points of an SVG polygon around 0, 0, one unit across."""
+    from matplotlib.markers import MarkerStyle
+
+    shape = MarkerStyle(marker)
+    outline = shape.get_path().transformed(shape.get_transform()).to_polygons()[0]
+    return " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline[:: max(1, len(outline) // 24)])
 
 
 @contextmanager

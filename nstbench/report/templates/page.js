@@ -78,7 +78,23 @@
       copy.visible = !this.hidden.has(trace.meta.series);
       if (trace.marker) copy.marker = { ...trace.marker, color: ink };
       if (trace.fill) copy.fillcolor = ink;
+      if (trace.error_x) copy.error_x = { ...trace.error_x, color: ink };
       return copy;
+    }
+
+    /* The vertical axis of a plot with one named line per result. */
+    rows() {
+      const names = this.plot.rows.map((name) => (narrow.matches ? name.replace(" / ", "<br>/ ").replace(", ", ",<br>") : name));
+      return {
+        tickvals: names.map((_, place) => place),
+        ticktext: names,
+        range: [names.length - 0.5, -0.5],
+        automargin: true,
+        showgrid: false,
+        zeroline: false,
+        fixedrange: true,
+        tickfont: { size: narrow.matches ? 10 : 13 },
+      };
     }
 
     layout(label, traces) {
@@ -99,7 +115,7 @@
       const largest = (name) => Math.max(...traces.flatMap((trace) => trace[name]));
       return {
         xaxis: axis(label, this.logX.checked, largest("x")),
-        yaxis: axis(this.plot.y, this.logY.checked, largest("y")),
+        yaxis: this.plot.rows.length ? this.rows() : axis(this.plot.y, this.logY.checked, largest("y")),
         font: { family: colour("--sans"), size: narrow.matches ? 12 : 13.5, color: colour("--ink") },
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
