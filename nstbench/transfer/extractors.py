@@ -183,13 +183,16 @@ def _strided(x, layer):
 
 def _caffe(image):
     """RGB in [0, 1] to BGR in 0..255 minus ImageNet's mean."""
-    return 255.0 * ops.flip(image, axis=-1) - np.array(_CAFFE_MEAN, np.float32)
+    return 255.0 * ops.flip(image, axis=-1) - _like(image, _CAFFE_MEAN)
 
 
 def _torchvision(image):
     """RGB in [0, 1], minus ImageNet's mean, over its standard deviation."""
-    mean, std = np.array(_TORCHVISION_MEAN, np.float32), np.array(_TORCHVISION_STD, np.float32)
-    return (image - mean) / std
+    return (image - _like(image, _TORCHVISION_MEAN)) / _like(image, _TORCHVISION_STD)
+
+
+def _like(image, channels: tuple[float, ...]):
+    return ops.convert_to_tensor(channels, dtype=image.dtype)
 
 
 _PREPROCESSING = {network_weights.CAFFE: _caffe, network_weights.TORCHVISION: _torchvision}
@@ -272,22 +275,21 @@ def from_model(model, name: str | None = None, source: str = "a model given") ->
     taps = _taps(model)
     if not taps:
         raise SettingsError(f"{name} has no layer with an output of shape (N, h, w, C)")
-    values = [np.asarray(ops.convert_to_numpy(variable)) for variable in model.variables]
+    values = [np.asarray(ops.convert_to_numpy(variable.value)) for variable in model.variables]
     digest = network_weights.digest({str(i): (value,) for i, value in enumerate(values)})
     preprocess = _preprocess_input(name)
     place = {id(variable): index for index, variable in enumerate(model.variables)}
 
     def compute(image, parameters, layers):
-        part = keras.Model(model.inputs, [taps[layer] for layer in layers])
+        part = keras.Model(model.inputs, {layer: taps[layer] for layer in layers})
         trainable, fixed = (
             [parameters[place[id(variable)]] for variable in variables]
             for variables in (part.trainable_variables, part.non_trainable_variables)
         )
         _check_size(name, model, image)
-        outputs, _ = part.stateless_call(
-            trainable, fixed, preprocess(255.0 * image), training=False
-        )
-        return dict(zip(layers, outputs, strict=True))
+        pixels = preprocess(255.0 * image)
+        found, _ = part.stateless_call(trainable, fixed, pixels, training=False)
+        return found
 
     parameters = [ops.convert_to_tensor(value) for value in values]
     return Extractor(name, Origin(source, digest), parameters, tuple(taps), compute)

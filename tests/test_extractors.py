@@ -1,0 +1,246 @@
+"""Networks against golden values and against a plain NumPy implementation."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+
+from nstbench.errors import SettingsError, WeightsError
+from nstbench.transfer import extractors, weights
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
+
+
+def features(extractor, image, *layers):
+    found = extractor.features(ops.convert_to_tensor(image), extractor.parameters, layers)
+    return {layer: ops.convert_to_numpy(tensor) for layer, tensor in found.items()}
+
+
+# ---------------------------------------------------------------- an independent implementation
+
+
+def convolution(x, kernel, bias, stride=1, padding=None):
+    """x (h, w, C), kernel (k, k, C, K), all in float64; zero padding."""
+    size = kernel.shape[0]
+    pad = size // 2 if padding is None else padding
+    x = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(0, 1))
+    return np.einsum("hwcab,abck->hwk", windows[::stride, ::stride], kernel, optimize=True) + bias
+
+
+def pool(x, size, reduce):
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(0, 1))
+    return reduce(windows[::2, ::2], axis=(-2, -1))
+
+
+def numpy_vgg(loaded, image, layers, reduce):
+    x = image[0, :, :, ::-1].astype(np.float64) * 255 - [103.939, 116.779, 123.68]
+    found = {}
+    for name, (kernel, bias) in loaded.layers.items():
+        if name.endswith("conv1") and name != "block1_conv1":
+            x = pool(x, 2, reduce)
+        found[f"{name}.pre"] = x = convolution(x, kernel, bias)
+        found[name] = x = np.maximum(x, 0)
+        if set(layers) <= set(found):
+            return found
+    raise AssertionError(layers)
+
+
+def close(actual, expected, rounding=1e-5):
+    """Within `rounding` of the largest value, the scale on which float32 sums err."""
+    np.testing.assert_allclose(actual, expected, atol=rounding * np.abs(expected).max(), rtol=0)
+
+
+# ---------------------------------------------------------------- VGG
+
+
+def test_real_vgg19_has_the_golden_activations(real_weights):
+    golden = json.loads((GOLDEN / "golden.json").read_text())["mean_activation"]
+    image = np.asarray(Image.open(GOLDEN / "midpoint.png"), np.float32)[None] / 255
+    extractor = extractors.build("vgg19", "imagenet", "max")
+    assert extractor.weights.sha256 == real_weights.sha256
+    for layer, activation in features(extractor, image, *golden).items():
+        assert activation.mean(dtype=np.float64) == pytest.approx(golden[layer], rel=1e-6)
+
+
+@pytest.mark.parametrize("kernels", ["direct", "fast"])
+@pytest.mark.parametrize("pooling, reduce", [("max", np.max), ("avg", np.mean)])
+def test_vgg_agrees_with_numpy(pooling, reduce, kernels):
+    layers = ("block1_conv1.pre", "block1_conv1", "block2_conv2", "block3_conv1.pre")
+    image = picture(18, 21)  # an odd width: the pool drops the last column
+    extractor = extractors.build("vgg16", "random", pooling, kernels)
+    expected = numpy_vgg(weights.load("vgg16", "random"), image, layers, reduce)
+    for layer, actual in features(extractor, image, *layers).items():
+        close(actual[0], expected[layer])
+
+
+def test_vgg_layers_bear_keras_names():
+    model = keras.applications.VGG19(weights=None, include_top=False, input_shape=(None, None, 3))
+    extractor = extractors.build("vgg19", "random", "max")
+    names = [layer for layer in extractor.layers if not layer.endswith(".pre")]
+    assert names == [layer.name for layer in model.layers[1:]]
+
+
+def test_images_of_a_batch_do_not_mix():
+    extractor = extractors.build("vgg16", "random", "max")
+    pictures = [picture(16, 16, seed) for seed in range(3)]
+    together = features(extractor, np.concatenate(pictures), "block2_conv1")["block2_conv1"]
+    for index, alone in enumerate(pictures):
+        close(together[index], features(extractor, alone, "block2_conv1")["block2_conv1"][0])
+
+
+def test_only_what_is_needed_is_computed():
+    extractor = extractors.build("vgg19", "random", "max")
+    needed = {"block1_conv1": extractor.parameters["block1_conv1"]}
+    image = ops.convert_to_tensor(picture(16, 16))
+    assert list(extractor.features(image, needed, ("block1_conv1",))) == ["block1_conv1"]
+    with pytest.raises(KeyError):
+        extractor.features(image, needed, ("block1_conv2",))
+
+
+def test_wrong_names_suggest_the_nearest():
+    extractor = extractors.build("vgg16", "random", "max")
+    with pytest.raises(SettingsError, match="layer of vgg16 'block5_conv4'; did you mean block5"):
+        features(extractor, picture(16, 16), "block5_conv4")
+    for name, hint in (("vgg_19", "vgg19"), ("inceptoin_v3", "inceptionv3")):
+        with pytest.raises(SettingsError, match=f"did you mean {hint}"):
+            extractors.build(name, "random")
+    with pytest.raises(SettingsError, match="choose from avg, max|did you mean max"):
+        extractors.build("vgg19", "random", "maximum")
+    with pytest.raises(SettingsError, match="alexnet needs null"):
+        extractors.build("alexnet", "random", "avg")
+    with pytest.raises(SettingsError, match="unknown kernels"):
+        extractors.build("vgg19", "random", "max", kernels="fastest")
+
+
+# ---------------------------------------------------------------- AlexNet
+
+
+def test_alexnet_agrees_with_numpy():
+    loaded = weights.load("alexnet", "random", seed=4)
+    image = picture(67, 71)
+    x = (image[0].astype(np.float64) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    expected = {}
+    for name, (kernel, bias) in loaded.layers.items():
+        if name in ("conv2", "conv3"):
+            x = pool(x, 3, np.max)
+        is_first = name == "conv1"
+        x = convolution(x, kernel, bias, 4, 2) if is_first else convolution(x, kernel, bias)
+        expected[f"{name}.pre"] = x
+        expected[name] = x = np.maximum(x, 0)
+    expected["pool5"] = pool(x, 3, np.max)
+    extractor = extractors.build("alexnet", "random", seed=4)
+    assert set(expected) == set(extractor.layers) - {"pool1", "pool2"}
+    for layer, actual in features(extractor, image, *expected).items():
+        close(actual[0], expected[layer])
+
+
+# ---------------------------------------------------------------- keras.applications
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    return extractors.build("mobilenet_v2", "random", seed=5)
+
+
+def test_application_is_the_model_with_its_own_preprocessing(mobilenet):
+    model = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(None, None, 3)
+    )
+    model.set_weights([ops.convert_to_numpy(value) for value in mobilenet.parameters])
+    image = picture(64, 96)
+    expected = model.predict(image * 2 - 1, verbose=0)
+    actual = features(mobilenet, image, "out_relu")["out_relu"]
+    close(actual, expected, rounding=1e-4)  # after 52 convolutions
+
+
+def test_application_computes_no_deeper_than_needed_from_its_arguments(mobilenet):
+    image, layer = ops.convert_to_tensor(picture(32, 32)), "Conv1"
+    first, *rest = mobilenet.parameters
+    doubled = mobilenet.features(image, [2 * first, *(None for _ in rest)], (layer,))[layer]
+    once = mobilenet.features(image, mobilenet.parameters, (layer,))[layer]
+    close(ops.convert_to_numpy(doubled), 2 * ops.convert_to_numpy(once))
+
+
+def test_second_model_of_a_process_has_the_same_names_and_values():
+    """Keras counts unnamed layers through the process: conv2d_94 in the second Inception."""
+    first, second = (extractors.build("inception_v3", "random", seed=6) for _ in range(2))
+    assert first.layers == second.layers
+    assert {"conv2d", "conv2d_93", "mixed0", "mixed10"} <= set(first.layers)
+    assert first.weights == second.weights
+    image = picture(80, 80)
+    layers = ("conv2d_2", "mixed1")
+    found, again = features(first, image, *layers), features(second, image, *layers)
+    for layer in layers:
+        np.testing.assert_array_equal(found[layer], again[layer])
+    assert extractors.build("mobilenet_v2", "random", seed=7).weights != first.weights
+
+
+def test_weights_of_an_application_that_cannot_be_had(tmp_path):
+    with pytest.raises(WeightsError, match="no weights file at nowhere.h5"):
+        extractors.build("mobilenet_v2", "nowhere.h5")
+    (tmp_path / "wrong.weights.h5").write_bytes(b"<html>")
+    with pytest.raises(WeightsError) as caught:
+        extractors.build("mobilenet_v2", str(tmp_path / "wrong.weights.h5"))
+    assert "\n" not in str(caught.value) and "weights=random" in str(caught.value)
+
+
+# ---------------------------------------------------------------- a model given
+
+
+def small_model(shape=(None, None, 3), name="mine"):
+    inputs = keras.Input(shape)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
+    x = keras.layers.Conv2D(5, 3, padding="same", name="second")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(2)(x), name=name)
+
+
+def test_model_given_sees_0_to_255_and_offers_its_feature_maps():
+    model = small_model()
+    extractor = extractors.from_model(model)
+    assert (extractor.name, extractor.layers) == ("mine", ("first", "second"))
+    image = picture(9, 11)
+    kernel, bias = model.get_layer("first").get_weights()
+    expected = np.maximum(convolution(255.0 * image[0].astype(np.float64), kernel, bias), 0)
+    close(features(extractor, image, "first")["first"][0], expected)
+
+
+def test_model_given_by_an_application_name_gets_its_preprocessing():
+    model = small_model(name="vgg16")
+    extractor = extractors.from_model(model)
+    image = picture(9, 11)
+    kernel, bias = model.get_layer("first").get_weights()
+    x = 255.0 * image[0, :, :, ::-1].astype(np.float64) - [103.939, 116.779, 123.68]
+    close(
+        features(extractor, image, "first")["first"][0], np.maximum(convolution(x, kernel, bias), 0)
+    )
+
+
+def test_weights_are_taken_when_the_extractor_is_built():
+    model = small_model()
+    extractor = extractors.from_model(model)
+    image = picture(8, 8)
+    before = features(extractor, image, "second")["second"]
+    model.set_weights([0 * value for value in model.get_weights()])
+    np.testing.assert_array_equal(features(extractor, image, "second")["second"], before)
+    assert extractors.from_model(model).weights.sha256 != extractor.weights.sha256
+
+
+def test_model_that_cannot_be_used_is_explained():
+    fixed = extractors.from_model(small_model((32, 32, 3)))
+    with pytest.raises(SettingsError, match="takes pictures of 32 x 32 only"):
+        features(fixed, picture(16, 16), "first")
+    inputs = keras.Input((7,))
+    with pytest.raises(SettingsError, match="no layer with an output"):
+        extractors.from_model(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+    with pytest.raises(SettingsError, match="functional Keras model"):
+        extractors.from_model("inception")
