@@ -55,7 +55,7 @@ class Claim(_Model):
 class Claims(_Model):
     margin: float = Field(gt=0)
     level: float = Field(gt=0, lt=1)
-    fewest_repeats: int = Field(ge=2)
+    fewest_repeats: int = Field(ge=2)  # one repeat decides nothing
     claims: tuple[Claim, ...]
 
 
@@ -106,8 +106,12 @@ def load() -> Settings:
     )
 
 
-def _load(name: str) -> dict:
+def folder() -> Path:
+    """`conf/report/`: inside the package in a wheel, at the top level in a checkout."""
     package = Path(__file__).resolve().parents[1]
-    folders = (package / "conf", package.parent / "conf")
-    folder = next(folder for folder in folders if (folder / "report" / name).is_file())
-    return yaml.safe_load((folder / "report" / name).read_text(encoding="utf-8"))
+    inside = package / "conf" / "report"
+    return inside if inside.is_dir() else package.parent / "conf" / "report"
+
+
+def _load(name: str) -> dict:
+    return yaml.safe_load((folder() / name).read_text(encoding="utf-8"))

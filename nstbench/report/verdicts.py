@@ -3,7 +3,8 @@
 A comparison of two rows is decided when the whole interval of the ratio lies on one side of the
 margin. A claim is a conjunction ("consistently") or a majority ("mostly") of comparisons. What
 must hold in all of them needs no correction for their number; a single refutation does, so it is
-looked for at the level 1 - (1 - level) / comparisons (Bonferroni).
+looked for at the level 1 - (1 - level) / comparisons (Bonferroni). Two pairs agree too easily by
+chance, so below `fewest_repeats` nothing is decided.
 """
 
 import math
@@ -193,6 +194,8 @@ def _comparison(claim: Claim, settings: Settings, a: int, b: int, pairs: tuple) 
         stricter = 1 - (1 - level) / len(claim.comparisons)
         if _outcome(claim.expect, paired_ratio(*pairs, stricter), margin) is not outcome:
             outcome = Outcome.NOT_DECIDED
+    if estimate.n < settings.claims.fewest_repeats:
+        outcome = Outcome.NOT_DECIDED
     more = 0
     if outcome is Outcome.NOT_DECIDED:
         total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
@@ -212,8 +215,6 @@ def _value(run: Run, metric: str, reach: Goals | None) -> float | None:
 
 def _outcome(expect: str, estimate: Estimate, margin: float) -> Outcome:
     """Where the interval lies: below 1 / (1 + margin), above 1 + margin, within, or across."""
-    if estimate.n < 2:
-        return Outcome.NOT_DECIDED
     below, above = estimate.high < 1 / (1 + margin), estimate.low > 1 + margin
     within = estimate.low >= 1 / (1 + margin) and estimate.high <= 1 + margin
     if not (below or above or within):
@@ -227,14 +228,25 @@ def _outcome(expect: str, estimate: Estimate, margin: float) -> Outcome:
 
 
 def _deciding(claim: Claim, outcome: Outcome, compared: list[Comparison]) -> Comparison:
-    """The comparison that a claim of this outcome hangs on: the weakest that carries it."""
+    """The comparison that a claim of this outcome hangs on: the weakest that carries it, or, of
+    those that are not decided, the last that has to be."""
     alike = [each for each in compared if each.outcome is outcome] or compared
     if outcome is Outcome.NOT_DECIDED:
-        return max(
-            alike, key=lambda each: math.inf if each.more_repeats is None else each.more_repeats
-        )
+        waiting = sorted(alike, key=_wait)
+        return waiting[-1] if claim.quantifier == "all" else waiting[_lacking(compared) - 1]
     strongest = claim.expect == "close" or outcome is not Outcome.SUPPORTED
     return (max if strongest else min)(alike, key=lambda each: _distance(each.estimate.ratio))
+
+
+def _wait(comparison: Comparison) -> float:
+    return math.inf if comparison.more_repeats is None else comparison.more_repeats
+
+
+def _lacking(compared: list[Comparison]) -> int:
+    """How many comparisons must still be decided before one outcome can have a majority."""
+    decided = [each.outcome for each in compared if each.outcome is not Outcome.NOT_DECIDED]
+    leading = max((decided.count(outcome) for outcome in decided), default=0)
+    return min(len(compared) // 2 + 1 - leading, len(compared) - len(decided))
 
 
 def _distance(ratio: float) -> float:
