@@ -25,13 +25,20 @@ class Run:
 
     overrides: tuple[str, ...]
     directory: Path
-    epochs: int
-    force: bool
+    settings: dict[str, Any]  # of a `config.Settings`, as plain data
     group: str
 
     @property
     def id(self) -> str:
         return self.directory.name
+
+    @property
+    def epochs(self) -> int:
+        return self.settings["epochs"]
+
+    @property
+    def force(self) -> bool:
+        return self.settings["force"]
 
 
 @dataclass(frozen=True)
@@ -218,8 +225,7 @@ def _run(job: list[str], settings: Settings) -> Run:
     return Run(
         overrides=tuple(job),
         directory=config.run_directory(settings).absolute(),
-        epochs=settings.epochs,
-        force=settings.force,
+        settings={k: v for k, v in asdict(settings).items() if k != "command"},
         group=_group(settings),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -94,11 +95,13 @@ def _carry_out(plan: Plan, todo: Sequence[Run]) -> tuple[list[Outcome], bool]:
 
 def _launch(plan: Plan, batches: list[tuple[Run, ...]], jobs: list[list[str]]) -> list[object]:
     """What each job returned; the exception of one that could not be carried out."""
+    _check_name(plan.launcher)
     runs = batches[0][0].directory.parent
     overrides = [*QUIET, f"hydra.sweep.dir={_quoted(runs)}", *plan.launcher]
     try:
         with initialize_config_dir(str(config.conf_dir()), version_base="1.3", job_name="nstbench"):
             hydra = GlobalHydra.instance().hydra
+            _hide_namesakes()
             composed = hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
             name = _check_launcher(composed)
             task = Task(tuple(batches), plan.time_limit, name, str(Path.cwd()))
@@ -119,11 +122,23 @@ def _value(job) -> object:
         return error
 
 
+def _hide_namesakes() -> None:
+    """Drop the plugins' own configurations where ours have the same name: Hydra would warn."""
+    stored = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for name in config.choices("hydra/launcher"):
+        stored.pop(f"{name}.yaml", None)
+
+
+def _check_name(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key, _, name = override.partition("=")
+        if key == "hydra/launcher" and name not in LAUNCHERS:
+            raise unknown("hydra/launcher", name, LAUNCHERS)
+
+
 def _check_launcher(composed: DictConfig) -> str:
     """The launcher's name, once its plugin is found and its settings fit the plugin's types."""
     name = composed.hydra.runtime.choices["hydra/launcher"]
-    if name not in LAUNCHERS:
-        raise unknown("hydra/launcher", name, LAUNCHERS)
     module, types = LAUNCHERS[name]
     try:
         expected = OmegaConf.structured(getattr(import_module(module), types))
@@ -133,7 +148,11 @@ def _check_launcher(composed: DictConfig) -> str:
             f"hydra/launcher={name} is not installed: pip install 'nstbench[{extra}]'"
         ) from None
     settings = OmegaConf.create(OmegaConf.to_container(composed.hydra.launcher, resolve=False))
-    OmegaConf.merge(expected, settings)
+    try:
+        OmegaConf.merge(expected, settings)
+    except OmegaConfBaseException as error:
+        what = f"hydra.launcher.{getattr(error, 'full_key', '')}"
+        raise SettingsError(f"{what}: {str(error).splitlines()[0]}") from None
     return name
 
 
@@ -147,9 +166,7 @@ def _settle(run: Run, interrupted: bool) -> Outcome:
         return Outcome(run.directory, record.status, record.error)
     if interrupted:
         return Outcome(run.directory, Status.INTERRUPTED if record else "not started")
-    return mark_failed(
-        run.directory, run.overrides, "the process that waited for the run ended without a word"
-    )
+    return mark_failed(run, "the process that waited for the run ended without a word")
 
 
 def _again(arguments: Sequence[str]) -> list[str]:

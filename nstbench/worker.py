@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,22 +84,22 @@ def carry_out(
     return [_outcome(run, was, code, trouble) for run, was in zip(batch, before, strict=True)]
 
 
-def mark_failed(directory: Path, overrides: Iterable[str], error: str) -> Outcome:
+def mark_failed(run: Run, error: str) -> Outcome:
     """Put `error` and the tail of the log into the run's record, unless someone owns it."""
     try:
-        with RunDirectory(directory) as run:
-            record = run.read_record() or _empty_record(directory, overrides)
+        with RunDirectory(run.directory) as directory:
+            record = directory.read_record() or _empty_record(run)
             failed = {
                 "status": Status.FAILED,
                 "error": error,
-                "log_tail": log_tail(directory),
+                "log_tail": log_tail(run.directory),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "timing_valid": False,
             }
-            run.write_record(record.model_copy(update=failed))
+            directory.write_record(record.model_copy(update=failed))
     except RecordError as second:
         error = f"{error}; {second}"
-    return Outcome(directory, Status.FAILED, error)
+    return Outcome(run.directory, Status.FAILED, error)
 
 
 def log_tail(directory: Path) -> list[str]:
@@ -173,7 +173,7 @@ def _outcome(run: Run, before: RunRecord | None, code: int, trouble: str | None)
         return Outcome(run.directory, Status.INTERRUPTED, record.error)
     if trouble is None and record not in (None, before) and record.status == Status.FAILED:
         trouble = record.error
-    return mark_failed(run.directory, run.overrides, trouble or _trouble(run.directory, code))
+    return mark_failed(run, trouble or _trouble(run.directory, code))
 
 
 def _trouble(directory: Path, code: int) -> str:
@@ -186,21 +186,20 @@ def _trouble(directory: Path, code: int) -> str:
     return f"ended with exit code {code}: {last}" if last else f"ended with exit code {code}"
 
 
-def _empty_record(directory: Path, overrides: Iterable[str]) -> RunRecord:
+def _empty_record(run: Run) -> RunRecord:
     """The record of a run that failed before it had read its pictures and weights."""
-    settings = config.resolve(list(overrides))
-    nothing = schema.Picture(name=settings.content, sha256="", height=0, width=0)
+    settings = run.settings
     return RunRecord(
         schema_version=schema.SCHEMA_VERSION,
-        id=directory.name,
+        id=run.id,
         status=Status.FAILED,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=settings.command,
-        settings={k: v for k, v in asdict(settings).items() if k != "command"},
+        command=list(run.overrides),
+        settings=settings,
         problem="",
-        content=nothing,
+        content=schema.Picture(name=settings["content"], sha256="", height=0, width=0),
         style=[],
-        weights=schema.Weights(name=settings.weights, source="", sha256=""),
+        weights=schema.Weights(name=settings["weights"], source="", sha256=""),
         machine=machine.describe(),
         versions=machine.versions(),
     )

@@ -1,0 +1,27 @@
+"""Exchange the network for a toy in every Python process that finds this folder on its path.
+
+Real are the command line, settings, plan, launchers, worker, runner, record and lock; a toy are
+the engine, the problem and the optimizer (`toy.py`): a start costs a second instead of ten.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+TOYS = ("nstbench.transfer.engine", "nstbench.problem", "nstbench.optimizers")
+
+
+class Toys:
+    """A finder that loads `toy.py` under the names of the modules it stands in for."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name not in TOYS:
+            return None
+        toy = Path(__file__).with_name("toy.py")
+        folders = [str(Path(folder) / "optimizers") for folder in path or ()]
+        inside = folders if name == "nstbench.optimizers" else None
+        return importlib.util.spec_from_file_location(name, toy, submodule_search_locations=inside)
+
+
+sys.meta_path.insert(0, Toys)

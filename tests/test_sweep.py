@@ -1,0 +1,335 @@
+"""Sweeps through the command line: fresh processes, kills, hangs, rivals, launchers.
+
+Nearly all of it runs with the toy of `light/` in the network's place (everything else is real:
+see `light/sitecustomize.py`); the last test kills and resumes the real network.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from nstbench import plan, worker
+from nstbench.errors import RecordError
+from nstbench.lock import live_owner
+from nstbench.record import RunDirectory, read_record, read_rows
+from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+
+HERE = Path(__file__).resolve().parent
+SMALL = ("size=64", "weights=random")
+NOT_SECONDS = [name for name in EPOCH_COLUMNS if name not in ("optimise_s", "wall_s")]
+
+
+def environment(light=True, epoch_s=0.0):
+    path = [str(HERE / "light")] * light + [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "TOY_EPOCH_S": str(epoch_s)}
+
+
+def start(folder, *arguments, light=True, epoch_s=0.0):
+    """The command line in a session of its own, its output in `out.txt`."""
+    with open(folder / "out.txt", "w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "nstbench", *SMALL, *arguments],
+            cwd=folder, env=environment(light, epoch_s), stdout=output, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+
+def sweep(folder, *arguments, **options):
+    """Exit code and output of a command line."""
+    process = start(folder, *arguments, **options)
+    code = process.wait(240)
+    return code, (folder / "out.txt").read_text()
+
+
+def runs(folder):
+    return sorted((folder / "results" / "runs").iterdir())
+
+
+def contents(directory):
+    """What must not depend on how often a run was disturbed: all but its seconds and dates."""
+    record = read_record(directory)
+    rows = read_rows(directory / "epochs.csv", EPOCH_COLUMNS)
+    return {
+        "status": record.status,
+        "error": record.error,
+        "settings": {k: v for k, v in record.settings.items() if k != "out"},
+        "problem": record.problem,
+        "final": record.final,
+        "quality": record.quality,
+        "epochs": [[row[name] for name in NOT_SECONDS] for row in rows],
+        "trace": (directory / "trace.csv").read_bytes(),
+        "image": (directory / "image.png").read_bytes(),
+        "files": sorted(path.name for path in directory.iterdir()),
+    }
+
+
+def rows_of(folder):
+    """Rows on record so far, of all runs."""
+    tables = folder.glob("results/runs/*/epochs.csv")
+    return sum(len(read_rows(table, EPOCH_COLUMNS)) for table in tables)
+
+
+def workers_of(process):
+    """The runs' own processes under a sweep."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "nstbench.worker" in child.cmdline()]
+    except psutil.Error:
+        return []
+
+
+def wait_until(condition, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+# ---- fates of single runs -----------------------------------------------------------------------
+
+
+def test_one_raises_one_is_killed_one_hangs_and_the_others_complete(tmp_path):
+    arguments = ("-m", "content=cat,raises,killed,hangs,coffee", "time_limit=8", "epochs=8")
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 1
+    records = {r.settings["content"]: r for r in map(read_record, runs(tmp_path))}
+    assert {name: str(record.status) for name, record in records.items()} == {
+        "cat": "completed",
+        "raises": "failed",
+        "killed": "failed",
+        "hangs": "failed",
+        "coffee": "completed",
+    }
+    assert records["raises"].error == "RuntimeError: the toy broke"
+    assert any("the toy broke" in line for line in records["raises"].log_tail)
+    assert "SIGKILL" in records["killed"].error
+    assert records["hangs"].error == "ran past its time limit of 8 s"
+    assert "2 completed, 3 failed" in output
+    again = re.search(r"To run just the 3 .*\n\s*python -m nstbench (.*)", output)[1]
+    assert set(arguments) <= set(again.split())
+    # The same command runs just the failed ones again.
+    stamps = {d: (d / "log.txt").stat().st_mtime_ns for d in runs(tmp_path)}
+    code, output = sweep(tmp_path, *arguments, "time_limit=4")
+    assert code == 1
+    for directory, stamp in stamps.items():
+        rerun = (directory / "log.txt").stat().st_mtime_ns != stamp
+        assert rerun == (read_record(directory).status == Status.FAILED)
+
+
+def test_a_complete_sweep_starts_no_process_and_force_starts_all(tmp_path):
+    arguments = ("-m", "optimizer=adam,sgd", "epochs=2")
+    assert sweep(tmp_path, *arguments)[0] == 0
+    stamps = [(d / "log.txt").stat().st_mtime_ns for d in runs(tmp_path)]
+    began = time.monotonic()
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 0 and "2 completed" in output and time.monotonic() - began < 20
+    assert [(d / "log.txt").stat().st_mtime_ns for d in runs(tmp_path)] == stamps
+    assert sweep(tmp_path, *arguments, "force=true")[0] == 0
+    assert all((d / "log.txt").stat().st_mtime_ns not in stamps for d in runs(tmp_path))
+
+
+def test_a_hang_that_heeds_no_signal_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE_S", 0.5)
+    monkeypatch.chdir(tmp_path)
+    stubborn = "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); time.sleep(99)"
+    (tmp_path / "nstbench").mkdir()
+    (tmp_path / "nstbench" / "worker.py").write_text(stubborn)
+    (run,) = plan.make([*SMALL, "epochs=2"]).runs
+    began = time.monotonic()
+    (outcome,) = worker.carry_out([run], 1, dict(os.environ, PYTHONPATH=""), str(tmp_path))
+    assert outcome.error == "ran past its time limit of 1 s" and time.monotonic() - began < 20
+    assert read_record(run.directory).status == Status.FAILED
+
+
+def test_a_run_that_another_process_owns_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE_S", -9.5)  # half a second of patience
+    monkeypatch.chdir(tmp_path)
+    (run,) = plan.make([*SMALL, "epochs=2"]).runs
+    with RunDirectory(run.directory):
+        (outcome,) = worker.carry_out([run], 60, dict(os.environ), str(tmp_path))
+        assert outcome.status == worker.ELSEWHERE and f"process {os.getpid()}" in outcome.error
+    assert read_record(run.directory) is None
+
+
+def test_a_run_directory_that_cannot_be_made_is_that_runs_failure(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    (run,) = plan.make([*SMALL, "epochs=2", f"out={tmp_path / 'file'}"]).runs
+    (outcome,) = worker.carry_out([run], 60, dict(os.environ), str(tmp_path))
+    assert outcome.status == Status.FAILED and "Not a directory" in outcome.error
+
+
+def test_results_of_an_older_schema_are_one_line_before_anything_runs(tmp_path):
+    (run,) = plan.make([*SMALL, "epochs=2"]).runs
+    old = tmp_path / "results" / "runs" / run.id
+    old.mkdir(parents=True)
+    (old / "run.json").write_text('{"schema": 0, "status": "done"}')
+    code, output = sweep(tmp_path, "-m", "epochs=2")
+    assert code == 1 and output.count("\n") == 1 and "schema 0" in output
+    with pytest.raises(RecordError):
+        read_record(old)
+
+
+# ---- stopping and resuming ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_ends_at_a_checkpoint_and_continues(tmp_path, number):
+    arguments = ("-m", "optimizer=adam,sgd", "epochs=30")
+    process = start(tmp_path, *arguments, epoch_s=0.05)
+    wait_until(lambda: rows_of(tmp_path))
+    time.sleep(0.3)
+    process.send_signal(number)
+    assert process.wait(60) == 130
+    (stopped,) = [d for d in runs(tmp_path) if read_record(d)]
+    assert read_record(stopped).status == Status.INTERRUPTED and not live_owner(stopped)
+    assert (stopped / "checkpoint.npz").exists()
+    assert "1 interrupted, 1 not started" in (tmp_path / "out.txt").read_text()
+    assert sweep(tmp_path, *arguments)[0] == 0
+    assert "continued from a checkpoint" in " ".join(read_record(stopped).timing_notes)
+
+
+def test_a_run_ends_when_its_parent_is_killed(tmp_path):
+    process = start(tmp_path, "-m", "epochs=1000", epoch_s=0.05)
+    wait_until(lambda: rows_of(tmp_path))
+    (orphan,) = workers_of(process)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    assert read_record(runs(tmp_path)[0]).status == Status.INTERRUPTED
+
+
+KILLED = ("-m", "optimizer=adam,sgd", "lr=0.02,0.5", "epochs=40", "checkpoint_s=0.1")
+
+
+def test_killed_twenty_times_the_records_are_those_of_an_undisturbed_sweep(tmp_path):
+    """Parent, worker or both, by SIGKILL, at random moments; then rerun until complete."""
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    assert sweep(calm, *KILLED)[0] == 0
+    expected = [contents(directory) for directory in runs(calm)]
+    seeds, attempt = list(range(20)), 0
+    while seeds:
+        folder = tmp_path / f"killed{attempt}"
+        folder.mkdir()
+        attempt += 1
+        while seeds and kill_once(folder, np.random.default_rng(seeds[0])):
+            seeds.pop(0)
+        assert sweep(folder, *KILLED)[0] == 0
+        assert [contents(directory) for directory in runs(folder)] == expected
+
+
+def kill_once(folder, random):
+    """Start the sweep and kill it in the middle; False when it was complete before that."""
+    process = start(folder, *KILLED, epoch_s=0.03)
+    try:
+        wait_until(lambda: workers_of(process) or process.poll() is not None)
+        time.sleep(random.uniform(0, 2.5))
+        victims = workers_of(process)
+        whom = random.choice(["parent", "worker", "both"])
+        if process.poll() is not None or not (victims or whom == "parent"):
+            return False
+        if whom in ("parent", "both"):
+            process.kill()
+        if whom in ("worker", "both"):
+            for victim in victims:
+                victim.kill()
+    except psutil.NoSuchProcess:
+        return False
+    if whom == "worker":  # the parent records it as failed and goes on with the others
+        time.sleep(random.uniform(0, 1))
+        process.kill()
+    process.wait()
+    for path in folder.glob("results/runs/*/epochs.csv"):
+        numbers = [int(row["epoch"]) for row in read_rows(path, EPOCH_COLUMNS)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        read_rows(path.with_name("trace.csv"), TRACE_COLUMNS)
+        read_record(path.parent)
+    return True
+
+
+def test_the_real_network_killed_and_continued_ends_as_if_it_never_was(tmp_path):
+    arguments = ("-m", "optimizer=adam", "epochs=12", "checkpoint_s=0")
+    for name in ("calm", "killed"):
+        (tmp_path / name).mkdir()
+    assert sweep(tmp_path / "calm", *arguments, light=False)[0] == 0
+    process = start(tmp_path / "killed", *arguments, light=False)
+    wait_until(lambda: rows_of(tmp_path / "killed") > 2, 120)
+    for victim in workers_of(process):
+        victim.kill()
+    process.kill()
+    process.wait()
+    assert sweep(tmp_path / "killed", *arguments, light=False)[0] == 0
+    ((calm,), (killed,)) = (runs(tmp_path / name) for name in ("calm", "killed"))
+    assert contents(calm) == contents(killed)
+    assert "continued from a checkpoint" in " ".join(read_record(killed).timing_notes)
+
+
+# ---- launchers ----------------------------------------------------------------------------------
+
+
+def test_the_serial_launcher_is_the_timed_mode_and_the_others_say_that_they_are_not(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    assert sweep(tmp_path, "-m", "epochs=2")[0] == 0
+    (serial,) = runs(tmp_path)
+    assert not any("launcher" in note for note in read_record(serial).timing_notes)
+    arguments = ("-m", "epochs=2", "lr=0.5,0.6,0.7", "content=cat,raises,killed,coffee")
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, output = sweep(tmp_path, *arguments, "epochs=8", *launcher)
+    assert code == 1 and "6 completed, 6 failed" in output
+    for directory in set(runs(tmp_path)) - {serial}:
+        record = read_record(directory)
+        assert not record.timing_valid
+        if record.status == Status.COMPLETED:
+            assert any("joblib launcher may run several" in n for n in record.timing_notes)
+
+
+def test_submitits_executor_on_this_machine(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    arguments = ("-m", "epochs=8", "content=cat,killed", "hydra/launcher=submitit_local")
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 1 and "1 completed, 1 failed" in output
+    assert {str(read_record(d).status) for d in runs(tmp_path)} == {"completed", "failed"}
+
+
+def test_runs_that_advance_together_leave_a_record_each(tmp_path):
+    arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=3")
+    for name in ("alone", "together"):
+        (tmp_path / name).mkdir()
+    assert sweep(tmp_path / "alone", *arguments)[0] == 0
+    code, output = sweep(tmp_path / "together", *arguments, "vectorize=4")
+    assert code == 0 and "4 completed" in output
+    assert len(list(tmp_path.glob("together/results/runs/*/log.txt"))) == 1
+    for alone, together in zip(*(runs(tmp_path / n) for n in ("alone", "together")), strict=True):
+        first, second = contents(alone), contents(together)
+        assert first["trace"] == second["trace"]
+        assert any("batch" in note for note in read_record(together).timing_notes)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("hydra/launcher=jobli", "unknown hydra/launcher 'jobli'; did you mean joblib?"),
+        ("hydra.launcher.n_jobs=2", "hydra.launcher.n_jobs"),
+    ],
+)
+def test_a_wrong_launcher_is_one_line(tmp_path, argument, message):
+    code, output = sweep(tmp_path, "-m", "epochs=2", argument)
+    assert code == 2 and message in output and output.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_command_line_in_the_record_runs_the_same_run(tmp_path):
+    assert sweep(tmp_path, "-m", "optimizer=adam,sgd", "repeats=2", "epochs=2")[0] == 0
+    for directory in runs(tmp_path):
+        record = json.loads((directory / "run.json").read_text())
+        (run,) = plan.make(record["command"]).runs
+        assert run.id == record["id"] == directory.name
