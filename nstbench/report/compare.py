@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,8 @@ def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competito
     for run in sorted(runs, key=_row_order):
         found[_identity(run, by_schedule)].append(run)
     members = [tuple(group) for group in found.values()]
-    return [Competitor(label, runs) for label, runs in zip(_labels(members), members, strict=True)]
+    labels = _labels(members, (_schedule, _hyperparameters) if by_schedule else (_hyperparameters,))
+    return [Competitor(label, runs) for label, runs in zip(labels, members, strict=True)]
 
 
 def runs_of_row(runs: Iterable[Run], row: Row, table: ReportedTable) -> tuple[Run, ...]:
@@ -147,28 +148,30 @@ def _row_order(run: Run) -> tuple:
     return (run.experiment or "~", run.steps, run.optimizer, run.lr or 0.0, run.repeat)
 
 
-def _labels(members: list[tuple[Run, ...]]) -> list[str]:
-    labels = [runs[0].label for runs in members]
-    for describe in (_schedule, _hyperparameters):
-        if len(set(labels)) < len(labels):
-            doubled = {label for label in labels if labels.count(label) > 1}
-            added = {label: _differing(labels, label, members, describe) for label in doubled}
-            labels = [
-                f"{label}, {describe(runs[0])}" if added.get(label) else label
-                for label, runs in zip(labels, members, strict=True)
-            ]
+def _labels(members: list[tuple[Run, ...]], describers: tuple[Callable, ...]) -> list[str]:
+    """Optimizer and rate; where these are not unique, what differs is added."""
+    firsts = [runs[0] for runs in members]
+    labels = [run.label for run in firsts]
+    for describe in describers:
+        alike = defaultdict(list)
+        for label, run in zip(labels, firsts, strict=True):
+            alike[label].append(run)
+        told = [describe(run, alike[label]) for label, run in zip(labels, firsts, strict=True)]
+        labels = [", ".join(filter(None, pair)) for pair in zip(labels, told, strict=True)]
     return labels
 
 
-def _differing(labels, label, members, describe) -> bool:
-    """Whether `describe` tells apart the members that share `label`."""
-    told = {describe(runs[0]) for name, runs in zip(labels, members, strict=True) if name == label}
-    return len(told) > 1
+def _schedule(run: Run, alike: list[Run]) -> str:
+    schedules = {(other.setup.epochs, other.setup.steps_per_epoch) for other in alike}
+    return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}" if len(schedules) > 1 else ""
 
 
-def _schedule(run: Run) -> str:
-    return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}"
-
-
-def _hyperparameters(run: Run) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(run.hyperparameters.items()))
+def _hyperparameters(run: Run, alike: list[Run]) -> str:
+    """Those whose values differ among `alike`."""
+    own = run.hyperparameters
+    differing = [
+        name
+        for name in sorted(own)
+        if any(other.hyperparameters.get(name) != own[name] for other in alike)
+    ]
+    return " ".join(f"{name}={own[name]}" for name in differing)
