@@ -351,7 +351,7 @@ def _validate(settings: Settings) -> None:
             raise errors.SettingsError(f"{key}={value} must be at least {least}")
     for key, allowed in {
         "kernels": ("auto", "direct", "fast"),
-        "precision": ("float32", "tf32", "bfloat16"),
+        "precision": ("float32", "tf32", "bfloat16", "float64"),
         "optimizer.line_search": LINE_SEARCHES,
         "extractor.pooling": ("max", "avg", None),
     }.items():

@@ -57,6 +57,8 @@ def load(settings: Settings, engine, progress: Progress | None = None) -> Proble
             terms.variation.weight, terms.variation.kind, terms.variation.scale
         ),
         compile=engine.compile,
+        dtype=engine.dtype,
+        network_dtype=engine.network_dtype,
     )
     return Problem(content, styles, extractor, built)
 

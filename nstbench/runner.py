@@ -278,7 +278,8 @@ class _Session:
         """The machine as far as seconds depend on it: the settings that say how it is used, too."""
         facts = machine.describe() | {
             "backend": settings.backend, "devices": self.engine.devices(),
-            "precision": settings.precision, "kernels": settings.kernels,
+            "precision": settings.precision,
+            "kernels": self.engine.kernels(settings.kernels),
         }  # fmt: skip
         used = ("host", "backend", "devices", "precision", "kernels")
         return facts | {"host": config.digest([facts[name] for name in used])[:16]}

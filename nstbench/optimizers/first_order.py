@@ -52,7 +52,7 @@ class FirstOrder:
         self._engine = engine
         self._parameters = objective.parameters
         self._optimizers = optimizers
-        self._images = [keras.Variable(start, dtype="float32") for start in starts]
+        self._images = [keras.Variable(start, dtype=engine.dtype) for start in starts]
         for optimizer, image in zip(optimizers, self._images, strict=True):
             optimizer.build([image])
         self._step = engine.compile_update(

@@ -7,7 +7,7 @@ With `box=False, reevaluate=True` this is PyTorch's `LBFGS(max_iter=1)` called o
 evaluates the objective anew at the start of every step.
 """
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 from keras import ops
@@ -52,7 +52,8 @@ class LBFGS:
         self._lr = lr
         self._search = line_search == "strong_wolfe"
         self._reevaluate = reevaluate
-        self._x = ops.convert_to_tensor(start, dtype="float32")
+        self._dtype = engine.dtype
+        self._x = ops.convert_to_tensor(start, dtype=engine.dtype)
         self._length = memory
         self._forget()
         self._steps = self._count = 0
@@ -68,7 +69,7 @@ class LBFGS:
         _, gradient = self._values(self._x, self._parameters)
         direction = self._direct(self._hold(self._x, gradient), *self._memory)
         self._slope(self._x, gradient, direction)
-        moved = self._move(self._x, direction, _tensor(0.0))
+        moved = self._move(self._x, direction, self._tensor(0.0))
         self._pair(*self._memory, self._x, moved, gradient, gradient)
         self._engine.synchronise()
 
@@ -115,6 +116,7 @@ class LBFGS:
         if self._known is None or self._reevaluate:
             self._known = self._counted(self._x, log)
         here, gradient = self._known
+        here = replace(here, step=self._steps)  # a search of the step before may have made it
         if not here.is_finite:
             self._finished = "the loss is not finite"
             return here
@@ -132,7 +134,7 @@ class LBFGS:
             self._x, *known = trial.payload
             self._known = tuple(known)
         else:
-            self._x, self._known = self._move(self._x, direction, _tensor(length)), None
+            self._x, self._known = self._move(self._x, direction, self._tensor(length)), None
         return here
 
     def _descent(self, gradient):
@@ -147,7 +149,7 @@ class LBFGS:
         return direction, *map(float, facts)
 
     def _trial(self, direction, t: float, log: list[Evaluation]) -> Trial:
-        x = self._move(self._x, direction, _tensor(t))
+        x = self._move(self._x, direction, self._tensor(t))
         evaluation, gradient = self._counted(x, log)
         slope, _, _ = self._slope(x, gradient, direction)
         return Trial(t, evaluation.loss, float(slope), (x, evaluation, gradient))
@@ -160,8 +162,12 @@ class LBFGS:
 
     def _forget(self) -> None:
         """No pairs: rows of zeros with rho = 0 leave the two loops as they are; H_0 = 1."""
-        empty = ops.zeros((self._length, *self._x.shape[1:]), "float32")
-        self._memory = (empty, empty, ops.zeros((self._length,), "float32"), _tensor(1.0))
+        empty = ops.zeros((self._length, *self._x.shape[1:]), self._dtype)
+        self._memory = (empty, empty, ops.zeros((self._length,), self._dtype), self._tensor(1.0))
+
+    def _tensor(self, number: float):
+        # A tensor, not a Python number: a number would be compiled in, once for every value.
+        return ops.convert_to_tensor(number, dtype=self._dtype)
 
     def _counted(self, x, log: list[Evaluation]):
         values, gradient = self._values(x, self._parameters)
@@ -221,12 +227,7 @@ def _inside_box(x, direction):
     held = ops.logical_or(
         ops.logical_and(x <= 0.0, direction < 0.0), ops.logical_and(x >= 1.0, direction > 0.0)
     )
-    return 1.0 - ops.cast(held, "float32")
-
-
-def _tensor(number):
-    # A tensor, not a Python number: a number would be compiled in, once for every value.
-    return ops.convert_to_tensor(np.float32(number))
+    return 1.0 - ops.cast(held, x.dtype)
 
 
 def _plain(values, number: int, step: int) -> Evaluation:

@@ -22,7 +22,7 @@ from keras import ops
 
 from nstbench import errors
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 
 
 class Evaluation(NamedTuple):
@@ -45,10 +45,16 @@ def _total(values: dict[str, Any]):
 
 
 class _Engine:
-    """What the three backends share."""
+    """What the three backends share.
 
-    def __init__(self, device: str):
+    `dtype` is that of images, losses and optimizers, `network_dtype` that of the network's pass:
+    bfloat16 is for the network alone. float64 is for checking numbers, not for speed.
+    """
+
+    def __init__(self, device: str, precision: str):
         self.device = device
+        self.dtype = "float64" if precision == "float64" else "float32"
+        self.network_dtype = "bfloat16" if precision == "bfloat16" else self.dtype
 
     def scope(self):
         """Context in which tensors and variables are created on the chosen device."""
@@ -57,7 +63,9 @@ class _Engine:
     def kernels(self, chosen: str) -> str:
         """`direct` or `fast`; `auto` is fast where XLA compiles for a CPU, direct elsewhere."""
         compiled_for_cpu = self.devices() == ["CPU"] and not isinstance(self, TorchEngine)
-        return chosen if chosen != "auto" else "fast" if compiled_for_cpu else "direct"
+        single = self.network_dtype == "float32"
+        automatic = "fast" if compiled_for_cpu and single else "direct"
+        return automatic if chosen == "auto" else chosen
 
     def to_numpy(self, tree):
         """The same structure with host arrays; waits for the device."""
@@ -70,12 +78,14 @@ class TensorFlowEngine(_Engine):
     def __init__(self, device: str, precision: str):
         import tensorflow as tf
 
-        super().__init__(device)
+        super().__init__(device, precision)
         self._tf = tf
         tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
 
     def compile(self, function):
-        return self._tf.function(function, jit_compile=True, autograph=False)
+        # XLA's double precision convolution on a CPU is a plain loop: minutes for one evaluation.
+        use_xla = self.dtype != "float64"
+        return self._tf.function(function, jit_compile=use_xla, autograph=False)
 
     def gradient(self, terms):
         def evaluate(images, parameters):
@@ -117,10 +127,12 @@ class JaxEngine(_Engine):
     def __init__(self, device: str, precision: str):
         import jax
 
-        super().__init__(device)
+        super().__init__(device, precision)
         self._jax = jax
-        matmul = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "default"}[precision]
+        matmul = {"tf32": "tensorfloat32", "bfloat16": "default"}.get(precision, "highest")
         jax.config.update("jax_default_matmul_precision", matmul)
+        if precision == "float64":
+            jax.config.update("jax_enable_x64", True)
 
     def compile(self, function):
         return self._jax.jit(function)
@@ -165,8 +177,9 @@ class JaxEngine(_Engine):
         return step
 
     def synchronise(self):
-        for device in self._jax.devices():
-            self._jax.device_put(0.0, device).block_until_ready()
+        # JAX has no "wait for everything": what is still being computed is some live array.
+        for array in self._jax.live_arrays():
+            array.block_until_ready()
 
     def devices(self) -> list[str]:
         wanted = self._jax.devices("cpu") if self.device.startswith("cpu") else self._jax.devices()
@@ -179,10 +192,10 @@ class TorchEngine(_Engine):
     def __init__(self, device: str, precision: str):
         import torch
 
-        super().__init__(device)
+        super().__init__(device, precision)
         self._torch = torch
-        torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
-        torch.backends.cudnn.allow_tf32 = precision != "float32"
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
     def compile(self, function):
         return function

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -28,7 +29,7 @@ class ContentTerm:
 
 @dataclass(frozen=True)
 class StyleTerm:
-    """sum over `layers` of weight * factor * mean((S(F) - S(A))^2); factor as in `STYLE_FACTORS`."""
+    """sum over `layers` of weight * factor * mean((S(F) - S(A))^2), factor from `STYLE_FACTORS`."""
 
     layers: tuple[str, ...]
     weight: float
@@ -66,44 +67,52 @@ def build(
     style_term: StyleTerm,
     variation_term: VariationTerm,
     compile: Callable[[Callable], Callable] = lambda function: function,
+    dtype: str = "float32",
+    network_dtype: str = "float32",
 ) -> Objective:
     """Extract the targets and bind the terms.
 
     `content` is `(H, W, 3)` and each style `(h, w, 3)`, float32 in [0, 1], with its blend weight
     (weights are divided by their sum; several styles blend their statistics). `compile` turns a
-    pure function into a fast one for the one-off pass that extracts the targets.
+    pure function into a fast one for the one-off pass that extracts the targets. Losses are
+    computed in `dtype`, the network's pass in `network_dtype`.
 
     Raises `SettingsError` for an unknown layer, normalisation, statistic or variation.
     """
     _check(extractor, content_term, style_term, variation_term)
 
-    def extract(image, parameters, layers):
-        return extractor.features(image, parameters, layers)
+    network = keras.tree.map_structure(
+        lambda array: ops.cast(ops.convert_to_tensor(array), network_dtype), extractor.parameters
+    )
+
+    def features(images, parameters, layers):
+        found = extractor.features(ops.cast(images, network_dtype), parameters, layers)
+        return {layer: ops.cast(found[layer], dtype) for layer in layers}
 
     def targets_of(pixels, layers, convert):
         if not layers:
             return {}
-        features = compile(lambda x, p: extract(x, p, layers))(
-            ops.convert_to_tensor(pixels[None]), extractor.parameters
+        found = compile(lambda x, p: features(x, p, layers))(
+            ops.convert_to_tensor(pixels[None], dtype=dtype), network
         )
-        return {layer: convert(features[layer]) for layer in layers}
+        return {layer: convert(found[layer]) for layer in layers}
 
     statistic = losses.STATISTICS[style_term.statistic]
-    blend = np.array([weight for _, weight in styles], np.float32)
-    blend = blend / blend.sum() if len(styles) else blend
+    blend = np.array([weight for _, weight in styles])
+    blend = (blend / blend.sum()).tolist()
     style_targets = [targets_of(pixels, style_term.layers, statistic) for pixels, _ in styles]
     parameters = {
-        "network": extractor.parameters,
+        "network": network,
         "content": targets_of(content, content_term.layers, ops.convert_to_tensor),
         "style": {
             layer: sum(b * target[layer] for b, target in zip(blend, style_targets, strict=True))
             for layer in style_term.layers
         },
     }
-    return Objective(_terms(extractor, content_term, style_term, variation_term), parameters)
+    return Objective(_terms(features, content_term, style_term, variation_term), parameters)
 
 
-def _terms(extractor, content_term, style_term, variation_term):
+def _terms(features_of, content_term, style_term, variation_term):
     layers = tuple(dict.fromkeys((*content_term.layers, *style_term.layers)))
     statistic = losses.STATISTICS[style_term.statistic]
     variation = losses.VARIATIONS[variation_term.kind]
@@ -115,7 +124,7 @@ def _terms(extractor, content_term, style_term, variation_term):
         )
 
     def terms(images, parameters):
-        features = extractor.features(images, parameters["network"], layers) if layers else {}
+        features = features_of(images, parameters["network"], layers) if layers else {}
         zero = ops.zeros((images.shape[0],), images.dtype)
         content = sum(
             (
