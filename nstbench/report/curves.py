@@ -137,7 +137,8 @@ def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
     rates = {member.first.lr for member in members}
     lengths = sorted({member.first.setup.epochs for member in members})
     rate = f"rate {rates.pop():g}" if len(rates) == 1 else "different rates"
-    title = f"{', '.join(names)} and {last}, {rate}, {' and '.join(map(str, lengths))} epochs"
+    unit = "epoch" if lengths == [1] else "epochs"
+    title = f"{', '.join(names)} and {last}, {rate}, {' and '.join(map(str, lengths))} {unit}"
     plot = loss_plot(spec.name, title, members)
     longer = "" if lengths == [spec.epochs] else f", which has {spec.epochs} epochs"
     return replace(plot, notes=(f"After {spec.source}{longer}.", *plot.notes))

@@ -116,7 +116,7 @@ def _context(contents: Contents) -> dict[str, Any]:
         "missing": drawings.missing,
         "profile_notes": drawings.profile_notes,
         "galleries": galleries,
-        "runs": [_run(run) for run in contents.runs],
+        "runs": [_run(run) for run in sorted(contents.runs, key=_order)],
         "damaged": [str(damage) for damage in contents.damaged],
         "version": version("nstbench"),
         "data": {
@@ -251,6 +251,10 @@ def _frames(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def _order(run: Run) -> tuple:
+    return (run.experiment or "~", run.optimizer, run.lr or 0, run.steps, run.repeat, run.id)
+
+
 def _run(run: Run) -> dict[str, Any]:
     record = run.record
     final, clocks = record.final, record.clocks
@@ -260,7 +264,7 @@ def _run(run: Run) -> dict[str, Any]:
         numbers += [f"{final.epochs} epochs", loss]
     if clocks:
         numbers.append(f"{clocks.total_s:.1f} s")
-    repeat = f", repeat {run.repeat}" if run.repeat else ""
+    repeat = f", repeat {run.repeat}"
     experiment = f" ({run.experiment})" if run.experiment else ""
     return {
         "id": run.id,

@@ -137,7 +137,7 @@ def filmstrips(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
 def _filmstrip(group: Group, member: Competitor, kept: Sequence[Frame]) -> Sheet:
     cells = tuple(Cell(frame.caption, frame.path) for frame in kept)
     columns = len(cells) if len(cells) < 6 else (len(cells) + 1) // 2
-    name = f"filmstrip_{member.first.id}"
+    name = f"filmstrip_{member.first.path.name}"
     return Sheet(name, f"{member.label} on its way", cells, columns, _sentence(group.title))
 
 

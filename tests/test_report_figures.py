@@ -1,0 +1,306 @@
+"""The report's figures: which runs stand together, what they look like, and that both renderers
+show the same numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import SyntheticRun, table1, write_runs
+
+from nstbench.report import curves, drawings, figures, interactive, plots, sheets, style
+from nstbench.report.compare import competitors
+from nstbench.report.reader import read
+from nstbench.report.settings import load
+from nstbench.report.verdicts import judge
+
+SETTINGS = load()
+CONF = Path(__file__).parents[1] / "conf"
+FIGURES = SETTINGS.figures.figures
+
+
+def runs_of(tmp_path, *runs):
+    write_runs(tmp_path, runs)
+    found = read(tmp_path)
+    assert not found.damaged
+    return found.runs
+
+
+def with_figure08(repeats=2):
+    extra = SyntheticRun("adam", 0.1, 50, experiment="figure08_adam")
+    return [*table1(repeats), *(replace(extra, repeat=repeat) for repeat in range(repeats))]
+
+
+# Looks
+
+
+def test_every_optimizer_of_the_project_has_a_style_of_its_own():
+    names = {path.stem for path in (CONF / "optimizer").glob("*.yaml")}
+    assert names and names <= set(style.STYLES)
+    looks = list(style.STYLES.values())
+    assert len({(look.colour, look.marker) for look in looks}) == len(looks)
+    assert len({look.marker for look in looks}) == len(looks)  # tells all apart without colour
+
+
+def test_styles_that_share_a_colour_differ_in_dash():
+    looks = list(style.STYLES.values())
+    for a in looks:
+        for b in looks:
+            assert a is b or a.colour != b.colour or a.dash != b.dash
+
+
+def test_an_unknown_optimizer_has_a_style_that_both_renderers_know():
+    look = style.style_of("no such optimizer")
+    assert look.plotly_marker and look.linestyle and style.marker_points(look.marker)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.02, "0.02"), (1e-5, "1e-05"), (500, "500"), (2500, "2500"), (20000, "20k"), (2e6, "2M")],
+)
+def test_numbers_on_axes_are_short(value, text):
+    assert plots.short(value) == text
+
+
+# Curves of repeats
+
+
+def test_one_run_is_its_own_curve_without_a_band():
+    curve = plots.summarise([(np.array([1.0, 2, 3]), np.array([9.0, 4, 1]))])
+    assert (curve.x, curve.y, curve.low, curve.high) == ([1, 2, 3], [9, 4, 1], None, None)
+
+
+def test_repeats_are_compared_at_equal_x_and_only_where_all_are():
+    fast = (np.array([1.0, 2, 3]), np.array([30.0, 20, 10]))
+    slow = (np.array([2.0, 4, 6]), np.array([30.0, 20, 10]))
+    curve = plots.summarise([fast, slow])
+    assert curve.x == [2, 3]
+    assert curve.low == [20, 10] and curve.high == [30, 25]
+    assert curve.y == [25, 17.5]
+
+
+def test_a_diverged_repeat_ends_its_curve_and_nothing_finite_is_no_curve():
+    x = np.array([1.0, 2, 3])
+    curve = plots.summarise([(x, np.array([3.0, 2, np.nan])), (x, np.array([3.0, 2, 1]))])
+    assert curve.x == [1, 2]
+    assert plots.summarise([(x, np.full(3, np.nan))]) is None
+
+
+def test_long_curves_are_thinned_but_keep_both_ends():
+    x = plots.thin(np.arange(1.0, 4001))
+    assert len(x) <= plots.MOST_POINTS and x[0] == 1 and x[-1] == 4000
+    assert (np.diff(x) > 0).all()
+
+
+# Which runs stand together
+
+
+def test_all_five_figures_of_the_report_are_drawn_over_three_axes(tmp_path):
+    made, missing = curves.report_figures(runs_of(tmp_path, *with_figure08()), FIGURES)
+    assert not missing
+    shown = {plot.name: {series.label for series in plot.series} for plot in made}
+    assert shown == {
+        "figure07": {"Adam 0.02", "Adagrad 0.02"},
+        "figure08": {"Adam 0.1", "Adagrad 0.1"},
+        "figure09": {"Adam 0.02", "Adagrad 0.02", "RMSprop 0.02"},
+        "figure10": {"Adam 0.02", "Adagrad 0.02", "RMSprop 0.02"},
+        "figure11": {"Adam 0.02", "Adagrad 0.02", "RMSprop 0.001"},
+    }
+    for plot in made:
+        assert list(plot.x) == ["epochs", "evaluations", "seconds"]
+        assert all(series.curves.keys() == plot.x.keys() for series in plot.series)
+    lengths = [plot.series[0].curves["epochs"].x[-1] for plot in made]
+    assert lengths == [50, 50, 100, 500, 500]
+
+
+def test_a_figure_that_lacks_a_run_is_skipped_and_names_it(tmp_path):
+    made, missing = curves.report_figures(runs_of(tmp_path, *table1(1)), FIGURES)
+    assert [plot.name for plot in made] == ["figure07", "figure09", "figure10", "figure11"]
+    assert [each.name for each in missing] == ["figure08"]
+    assert "optimizer=adam lr=0.1 epochs=50" in missing[0].reason
+
+
+def test_a_shrunken_suite_is_found_by_its_experiments_and_says_so(tmp_path):
+    small = [replace(run, epochs=max(run.epochs // 50, 1)) for run in with_figure08(1)]
+    made, missing = curves.report_figures(runs_of(tmp_path, *small), FIGURES)
+    assert not missing
+    assert made[0].title == "Adam and Adagrad, rate 0.02, 1 epoch"
+    assert "which has 50 epochs" in " ".join(made[0].notes)
+
+
+def test_runs_of_different_problems_never_share_a_plot(tmp_path):
+    runs = [SyntheticRun("adam"), SyntheticRun("sgd"), SyntheticRun("lbfgs", content="boat")]
+    made = curves.all_curves(runs_of(tmp_path, *runs))
+    assert [{s.optimizer for s in plot.series} for plot in made] == [{"adam", "sgd"}, {"lbfgs"}]
+
+
+def test_seconds_of_another_machine_are_left_out_and_said_to_be(tmp_path):
+    runs = [
+        SyntheticRun("adam"),
+        SyntheticRun("sgd"),
+        SyntheticRun("lion", host="elsewhere"),
+    ]
+    [plot] = curves.all_curves(runs_of(tmp_path, *runs))
+    over = {s.optimizer: set(s.curves) for s in plot.series}
+    assert over["adam"] == over["sgd"] == {"epochs", "evaluations", "seconds"}
+    assert over["lion"] == {"epochs", "evaluations"}
+    assert "other machines are left out" in " ".join(plot.notes)
+
+
+def test_disturbed_seconds_are_used_only_where_there_are_no_others(tmp_path):
+    slow = SyntheticRun("adam", slowness=9, timing_valid=False, repeat=1)
+    [plot] = curves.all_curves(runs_of(tmp_path, SyntheticRun("adam"), slow))
+    [series] = plot.series
+    assert series.curves["seconds"].low is None and series.curves["epochs"].low is not None
+    assert not plot.notes
+    (tmp_path / "other").mkdir()
+    [plot] = curves.all_curves(runs_of(tmp_path / "other", slow))
+    assert "not valid" in " ".join(plot.notes)
+
+
+def test_a_second_rate_of_one_optimizer_keeps_its_colour_and_changes_its_variant(tmp_path):
+    runs = runs_of(tmp_path, SyntheticRun("adam", 0.02), SyntheticRun("adam", 0.1))
+    [plot] = curves.all_curves(runs)
+    assert [(s.optimizer, s.variant) for s in plot.series] == [("adam", 0), ("adam", 1)]
+
+
+def test_sensitivity_shows_divergence_at_a_level_of_its_own(tmp_path):
+    rates = [SyntheticRun("sgd", lr, start_loss=1e6 / lr) for lr in (0.1, 1.0)]
+    worst = SyntheticRun("sgd", 10.0, diverged_at=3)
+    [plot], missing = curves.sensitivity(runs_of(tmp_path, *rates, worst))
+    [series] = plot.series
+    curve = series.curves["rate"]
+    assert not missing and curve.x == [0.1, 1, 10]
+    assert curve.y[2] == pytest.approx(plot.levels[0].value) and curve.y[2] > max(curve.y[:2])
+    assert plot.levels[0].label == "diverged" and series.diverged
+
+
+def test_without_two_rates_there_is_no_sensitivity_but_a_reason(tmp_path):
+    made, [missing] = curves.sensitivity(runs_of(tmp_path, SyntheticRun("adam")))
+    assert made == [] and "two rates" in missing.reason
+
+
+def test_the_race_takes_each_optimizers_best_rate_and_marks_the_targets(tmp_path):
+    runs = [
+        SyntheticRun("adam", 0.02, speed=0.01),
+        SyntheticRun("adam", 0.1, speed=0.1),
+        SyntheticRun("sgd", 1.0),
+    ]
+    [plot] = curves.races(runs_of(tmp_path, *runs), SETTINGS.targets)
+    assert {series.label for series in plot.series} == {"Adam 0.1", "SGD 1"}
+    assert list(plot.x) == ["seconds"] and len(plot.levels) == len(SETTINGS.targets.shares)
+
+
+def test_only_the_largest_problems_get_figures_and_the_rest_is_counted(tmp_path):
+    runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(6)))
+    assert len(curves.all_curves(runs)) == curves.MOST_PROBLEMS
+    [missing] = curves.too_many(runs)
+    assert missing.name == f"{6 - curves.MOST_PROBLEMS} smaller problems"
+
+
+# Sheets of pictures
+
+
+def test_the_contact_sheet_follows_the_reports_table(tmp_path):
+    runs = runs_of(tmp_path, SyntheticRun("lbfgs", 1.0), *table1(2))
+    [gallery] = sheets.galleries(runs, SETTINGS.table)
+    captions = [cell.caption.split("\n")[0] for cell in sheets.contact_sheet(gallery).cells]
+    assert captions[:4] == ["content", "style", "1. Adam 0.02", "2. Adagrad 0.02"]
+    assert captions[-2:] == ["10. RMSprop 0.001", "L-BFGS 1"] and len(captions) == 13
+
+
+def test_side_by_side_shows_what_each_had_after_the_same_seconds(tmp_path):
+    fast = SyntheticRun("adam", frames=(2, 4, 6, 8))
+    slow = SyntheticRun("sgd", frames=(2, 4, 6, 8), slowness=2)
+    [sheet], missing = sheets.equal_time(runs_of(tmp_path, fast, slow))
+    assert not missing and sheet.columns == len(sheets.SHARES_OF_TIME)
+    epochs = [cell.caption.split("\n")[1] for cell in sheet.cells]
+    # One epoch of the fast one takes 0.05 s, of the slow one 0.1 s; they share 0.5 s.
+    none = "no snapshot by then"
+    assert epochs[:4] == [none, "epoch 2", "epoch 4", "epoch 10"]
+    assert epochs[4:] == [none, none, "epoch 2", "epoch 4"]
+
+
+def test_without_snapshots_no_strip_is_made_but_a_reason(tmp_path):
+    runs = runs_of(tmp_path, SyntheticRun("adam"))
+    for made, missing in (sheets.filmstrips(runs), sheets.equal_time(runs)):
+        assert made == [] and "snapshots" in missing[0].reason
+
+
+def test_a_filmstrip_has_few_frames_and_ends_with_the_result(tmp_path):
+    runs = runs_of(tmp_path, SyntheticRun("adam", epochs=30, frames=tuple(range(1, 30))))
+    [strip], _ = sheets.filmstrips(runs)
+    assert len(strip.cells) == sheets.MOST_FRAMES
+    assert strip.cells[-1].path.name == "image.png"
+
+
+def test_a_picture_that_cannot_be_read_leaves_its_place_empty(tmp_path):
+    [run] = runs_of(tmp_path, SyntheticRun("adam"))
+    (run.path / "image.png").write_bytes(b"no picture")
+    [gallery] = sheets.galleries([run], SETTINGS.table)
+    with style.print_style():
+        drawn = figures.draw_sheet(sheets.contact_sheet(gallery))
+    assert [len(axes.images) for axes in drawn.axes] == [1, 1, 0]
+
+
+# Drawing
+
+
+def test_print_and_page_show_the_same_numbers_in_the_same_style(tmp_path):
+    [plot] = curves.all_curves(runs_of(tmp_path, *table1(2)[:3], SyntheticRun("sgd", 1.0)))
+    for axis in plot.x:
+        with style.print_style():
+            lines = figures.draw(plot, axis).axes[0].lines
+        traces = [t for t in interactive.plotly(plot)["traces"][axis] if "marker" in t]
+        assert len(lines) == len(traces) == len(plot.series)
+        for line, trace, series in zip(lines, traces, plot.series, strict=True):
+            look = style.style_of(series.optimizer)
+            assert list(line.get_xdata()) == trace["x"] and list(line.get_ydata()) == trace["y"]
+            assert line.get_color() == trace["line"]["color"] == look.colour
+            assert line.get_marker() == look.marker
+            assert trace["marker"]["symbol"].startswith(look.plotly_marker)
+
+
+def test_plotly_accepts_every_figure(tmp_path):
+    from plotly.graph_objects import Figure
+
+    rates = [SyntheticRun("sgd", lr, 50, diverged_at=9 if lr > 1 else None) for lr in (0.1, 9.0)]
+    runs = runs_of(tmp_path, *with_figure08(), *rates)
+    drawn = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs))
+    made = [interactive.plotly(plot) for plot in drawn.plots]
+    made.append(interactive.plotly_ratios(drawn.ratios))
+    assert len(made) >= 8
+    for plot in made:
+        for axis, traces in plot["traces"].items():
+            assert Figure(data=traces).data, axis
+
+
+def test_figures_are_written_as_png_and_svg_and_twice_the_same(tmp_path):
+    runs = runs_of(tmp_path, *with_figure08(2)[:2], SyntheticRun("sgd", 1.0, frames=(2, 4)))
+    drawn = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs))
+    for folder in ("first", "second"):
+        drawings.save(drawn, tmp_path / folder, axes=("seconds",))
+    written = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert {"figure07_seconds.png", "figure07_seconds.svg", "ratios.png"} <= set(written)
+    assert not [name for name in written if "epochs" in name]
+    for name in written:
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
+        assert first == second, name
+
+
+def test_ratios_are_those_of_the_verdicts_and_the_report(tmp_path):
+    runs = runs_of(tmp_path, *table1(4, effects={"rmsprop": 1.05}))
+    ratios = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs)).ratios
+    by_label = {ratio.label: ratio for ratio in ratios.ratios}
+    slower = by_label["RMSprop 0.02 / Adam 0.02, 100 epochs"]
+    assert slower.low < 1.05 < slower.high
+    assert slower.reported == pytest.approx(57.2 / 58.0)
+
+
+def test_one_repeat_has_a_ratio_but_no_interval(tmp_path):
+    runs = runs_of(tmp_path, *table1(1))
+    ratios = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs)).ratios
+    assert all(ratio.measured and ratio.low is None for ratio in ratios.ratios)
+    assert competitors(runs)
+    with style.print_style():
+        assert figures.draw_ratios(ratios).axes
