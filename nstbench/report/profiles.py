@@ -55,6 +55,8 @@ def profiles(runs: Iterable[Run], settings: Targets) -> Profiles:
     if len(everywhere) < 2:
         return Profiles([], ["Profiles need two competitors that were run on all pairs.", *notes])
     costs = costs_table(everywhere, pairs, settings)
+    if not np.isfinite(costs).any():
+        return Profiles([], ["No competitor reached a target on these pairs.", *notes])
     over = f"{len(pairs)} pairs of pictures, {len(settings.shares)} targets each."
     plots = [
         _plot("profile", "Within a factor of the cheapest", "factor", everywhere, _ratios(costs)),
