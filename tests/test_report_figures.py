@@ -198,6 +198,15 @@ def test_only_the_largest_problems_get_figures_and_the_rest_is_counted(tmp_path)
     assert missing.name == f"{6 - curves.MOST_PROBLEMS} smaller problems"
 
 
+def test_runs_without_a_finite_loss_have_no_curve_and_break_nothing(tmp_path):
+    worst = [SyntheticRun("sgd", lr, diverged_at=1) for lr in (1.0, 10.0)]
+    runs = runs_of(tmp_path, *worst)
+    drawn = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs))
+    assert drawn.curves == []
+    drawings.save(drawn, tmp_path / "figures")
+    assert (tmp_path / "figures" / "contact_group1.png").is_file()
+
+
 # Sheets of pictures
 
 

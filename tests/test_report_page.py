@@ -80,6 +80,25 @@ def report(tmp_path_factory):
     return write_page(results)
 
 
+def test_a_page_without_a_finished_run_says_so(tmp_path):
+    write_runs(tmp_path, [SyntheticRun("adam", status=Status.FAILED, error="out of memory")])
+    html = write_page(tmp_path).read_text(encoding="utf-8")
+    for said in (
+        "No finished run has a curve",
+        "No finished run kept its picture",
+        "out of memory",
+    ):
+        assert said in html
+
+
+def test_the_page_names_no_address_outside_itself_but_plotlys_own(tmp_path):
+    write_runs(tmp_path, table1(1)[:2])
+    html = write_page(tmp_path).read_text(encoding="utf-8")
+    from plotly.offline import get_plotlyjs
+
+    assert "://" not in html.replace(get_plotlyjs(), "")
+
+
 @pytest.fixture(scope="module")
 def browser():
     """One Chromium for all tests."""

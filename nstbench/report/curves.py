@@ -189,6 +189,8 @@ def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
     plots = []
     for group in drawn(runs):
         plot = loss_plot(f"race_{group.key}", "Loss against seconds", at_best_rate(group.runs))
+        if "seconds" not in plot.x:
+            continue
         reach = goals(group.runs, settings)
         levels = tuple(Level(target.loss, target.name) for target in reach.targets) if reach else ()
         note = "Each optimizer at the rate with its lowest loss."

@@ -43,10 +43,11 @@ def collect(runs: Sequence[Run], settings: Settings, verdicts: Sequence[Verdict]
     strips, no_strips = sheets.filmstrips(runs)
     galleries = sheets.galleries(runs, settings.table)
     profiled = profiles(runs, settings.targets)
+    loss = [*own, *curves.all_curves(runs), *curves.races(runs, settings.targets)]
     every = (*missing, *no_rates, *no_strips, *not_beside, *curves.too_many(runs))
     return Drawings(
         ratios=ratios_of_time(verdicts, settings),
-        curves=[*own, *curves.all_curves(runs), *curves.races(runs, settings.targets)],
+        curves=[plot for plot in loss if plot.x],  # none where no loss was ever finite
         profiles=profiled.plots,
         rates=rates,
         galleries=galleries,
