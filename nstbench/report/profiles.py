@@ -9,7 +9,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from nstbench.report.settings import Targets
 from nstbench.report.targets import evaluations_to, goals
 
 FEWEST_PAIRS = 3
+PROFILE = "Targets reached within a multiple of the fewest evaluations"
+FACTOR = "evaluations, as a multiple of the fewest that any competitor needs"
+ECDF = "Targets reached within a number of evaluations"
 FAMILY = (  # settings that problems share whose pictures alone differ
     "objective",
     "extractor",
@@ -57,12 +60,12 @@ def profiles(runs: Iterable[Run], settings: Targets) -> Profiles:
     costs = costs_table(everywhere, pairs, settings)
     if not np.isfinite(costs).any():
         return Profiles([], ["No competitor reached a target on these pairs.", *notes])
-    over = f"{len(pairs)} pairs of pictures, {len(settings.shares)} targets each."
+    over = f"Of {len(pairs)} pairs of pictures with {len(settings.shares)} targets each."
     plots = [
-        _plot("profile", "Within a factor of the cheapest", "factor", everywhere, _ratios(costs)),
-        _plot("ecdf", "Within a number of evaluations", "evaluations", everywhere, costs),
+        _plot("profile", PROFILE, "factor", everywhere, _ratios(costs)),
+        _plot("ecdf", ECDF, "evaluations", everywhere, costs),
     ]
-    return Profiles(plots, [over, *notes])
+    return Profiles([replace(plot, subtitle=over) for plot in plots], [over, *notes])
 
 
 def costs_table(members: list[Competitor], pairs: list[list[Run]], settings: Targets) -> np.ndarray:
@@ -130,8 +133,8 @@ def _plot(name: str, title: str, axis: str, members: list[Competitor], costs: np
     return Plot(
         name=name,
         title=title,
-        x={axis: "cost by the lowest cost" if axis == "factor" else "evaluations"},
-        y="share of instances solved",
+        x={axis: FACTOR if axis == "factor" else "evaluations of loss and gradient"},
+        y="share of targets reached",
         series=tuple(series),
         log_x=True,
         log_y=False,
