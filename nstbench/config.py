@@ -84,6 +84,8 @@ class SGD:
     lr: float
     momentum: float
     nesterov: bool
+    decay: float
+    decay_steps: int
 
 
 @dataclass

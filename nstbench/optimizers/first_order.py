@@ -31,8 +31,14 @@ CLASSES = {
 
 
 def make(name: str, lr: float, hyperparameters: dict[str, Any]) -> keras.optimizers.Optimizer:
-    """Keras's optimizer `name` (a key of `CLASSES`) with every hyperparameter given."""
-    return getattr(keras.optimizers, CLASSES[name])(learning_rate=lr, **hyperparameters)
+    """Keras's optimizer `name` (a key of `CLASSES`) with every hyperparameter given.
+
+    `decay` and `decay_steps`, where there are any, make the rate lr * decay^(step / decay_steps).
+    """
+    options = dict(hyperparameters)
+    decay, steps = options.pop("decay", 1.0), options.pop("decay_steps", 1)
+    rate = lr if decay == 1.0 else keras.optimizers.schedules.ExponentialDecay(lr, steps, decay)
+    return getattr(keras.optimizers, CLASSES[name])(learning_rate=rate, **options)
 
 
 class FirstOrder:

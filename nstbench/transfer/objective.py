@@ -105,11 +105,17 @@ def build(
         "network": network,
         "content": targets_of(content, content_term.layers, ops.convert_to_tensor),
         "style": {
-            layer: sum(b * target[layer] for b, target in zip(blend, style_targets, strict=True))
+            layer: _blended([targets[layer] for targets in style_targets], blend)
             for layer in style_term.layers
         },
     }
     return Objective(_terms(features, content_term, style_term, variation_term), parameters)
+
+
+def _blended(targets: Sequence, weights: Sequence[float]):
+    """Weighted mean of several styles' statistics, at the first one's size."""
+    rows = targets[0].shape[1]
+    return sum(w * losses.resample(t, rows) for w, t in zip(weights, targets, strict=True))
 
 
 def _terms(features_of, content_term, style_term, variation_term):
@@ -122,6 +128,10 @@ def _terms(features_of, content_term, style_term, variation_term):
         return term.weight * factors[term.normalisation](
             c, h * w, images.shape[1] * images.shape[2]
         )
+
+    def style_distance(features, target):
+        values = statistic(features)
+        return losses.mean_squared(values, losses.resample(target, values.shape[1]))
 
     def terms(images, parameters):
         features = features_of(images, parameters["network"], layers) if layers else {}
@@ -137,7 +147,7 @@ def _terms(features_of, content_term, style_term, variation_term):
         style = sum(
             (
                 weight(style_term, losses.STYLE_FACTORS, features[layer], images)
-                * losses.mean_squared(statistic(features[layer]), parameters["style"][layer])
+                * style_distance(features[layer], parameters["style"][layer])
                 for layer in style_term.layers
             ),
             start=zero,
