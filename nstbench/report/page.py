@@ -97,6 +97,7 @@ def _context(contents: Contents) -> dict[str, Any]:
     legends = {plot.name: interactive.legend(plot) for plot in drawings.plots}
     if drawings.ratios:
         legends[drawings.ratios.name] = interactive.legend_of_ratios()
+    repeated = any(run.repeat for run in contents.runs)
     galleries = _galleries(drawings.galleries)
     sections = ["Verdicts", "Table", "Curves", "Pictures", "Ranking"]
     sections += ["Rates"] if drawings.rates else []
@@ -116,7 +117,7 @@ def _context(contents: Contents) -> dict[str, Any]:
         "missing": drawings.missing,
         "profile_notes": drawings.profile_notes,
         "galleries": galleries,
-        "runs": [_run(run) for run in sorted(contents.runs, key=_order)],
+        "runs": [_run(run, repeated) for run in sorted(contents.runs, key=_order)],
         "damaged": [str(damage) for damage in contents.damaged],
         "version": version("nstbench"),
         "data": {
@@ -255,7 +256,7 @@ def _order(run: Run) -> tuple:
     return (run.experiment or "~", run.optimizer, run.lr or 0, run.steps, run.repeat, run.id)
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, repeated: bool) -> dict[str, Any]:
     record = run.record
     final, clocks = record.final, record.clocks
     numbers = []
@@ -264,7 +265,7 @@ def _run(run: Run) -> dict[str, Any]:
         numbers += [f"{final.epochs} epochs", loss]
     if clocks:
         numbers.append(f"{clocks.total_s:.1f} s")
-    repeat = f", repeat {run.repeat}"
+    repeat = f", repeat {run.repeat}" if repeated else ""
     experiment = f" ({run.experiment})" if run.experiment else ""
     return {
         "id": run.id,

@@ -71,7 +71,7 @@ class Gallery:
 def frames(run: Run, most: int = MOST_FRAMES) -> list[Frame]:
     """At most `most` snapshots of a run in their order, and at the end its result.
 
-    A snapshot of epoch 0 is the start image; it stands at the first epoch's loss.
+    A snapshot of epoch 0 is the start image; its loss is that of the first evaluation.
     """
     found = {}
     for path in (run.path / "frames").glob("epoch_*.png"):
@@ -81,14 +81,15 @@ def frames(run: Run, most: int = MOST_FRAMES) -> list[Frame]:
     if (run.path / "image.png").is_file():
         found[len(run.epochs)] = run.path / "image.png"
     seconds = np.concatenate([[0.0], run.epochs["optimise_s"]])
-    losses = np.concatenate([run.epochs["loss"][:1], run.epochs["loss"]])
+    first = run.trace if len(run.trace) else run.epochs
+    losses = np.concatenate([first["loss"][:1], run.epochs["loss"]])
     made = [Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in sorted(found)]
     places = np.linspace(0, len(made) - 1, min(len(made), most)).round().astype(int)
     return [made[place] for place in places]
 
 
 def galleries(runs: Iterable[Run], table: ReportedTable) -> list[Gallery]:
-    """One for each problem that has finished runs."""
+    """One for each of the largest problems."""
     return [Gallery(group.key, group.title, tuple(_entries(group, table))) for group in drawn(runs)]
 
 
@@ -116,7 +117,7 @@ def contact_sheet(gallery: Gallery) -> Sheet:
     for entry in gallery.entries:
         cells.append(Cell(f"{entry.label}\n{entry.caption}", entry.run.path / "image.png"))
     columns = 4 if len(cells) <= 16 else 6
-    title = "Every result, in the order of the report's table"
+    title = "Every result"
     return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
 
 
@@ -124,7 +125,7 @@ def filmstrips(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:
     """One strip per competitor that kept snapshots: its first repeat, on the way to its result."""
     sheets = []
     for group in drawn(runs):
-        for member in competitors(group.runs):
+        for member in longest(group.runs):
             kept = frames(member.first)
             if len(kept) > 1:
                 sheets.append(_filmstrip(group, member, kept))
@@ -173,9 +174,15 @@ def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Frame]]]) ->
                 cells.append(Cell(f"{caption}\nepoch {made[-1].epoch}", made[-1].path))
             else:
                 cells.append(Cell(f"{caption}\nno snapshot by then"))
-    title = "Side by side after equal time"
-    columns = len(SHARES_OF_TIME)
-    return Sheet(f"equal_time_{group.key}", title, tuple(cells), columns, _sentence(group.title))
+    sure = all(member.first.record.timing_valid for member, _ in kept)
+    doubt = "" if sure else " Some of these runs were disturbed: their seconds are not valid."
+    return Sheet(
+        name=f"equal_time_{group.key}",
+        title="Side by side after equal time",
+        cells=tuple(cells),
+        columns=len(SHARES_OF_TIME),
+        subtitle=_sentence(group.title) + doubt,
+    )
 
 
 def read_picture(path: Path, side: int) -> Image.Image | None:
