@@ -191,6 +191,12 @@ def test_the_race_takes_each_optimizers_best_rate_and_marks_the_targets(tmp_path
     assert list(plot.x) == ["seconds"] and len(plot.levels) == len(SETTINGS.targets.shares)
 
 
+def test_the_same_figure_of_two_problems_has_two_titles(tmp_path):
+    runs = runs_of(tmp_path, SyntheticRun("adam"), SyntheticRun("adam", content="boat"))
+    titles = [plot.title for plot in curves.all_curves(runs)]
+    assert len(set(titles)) == 2 and any("boat" in title for title in titles)
+
+
 def test_only_the_largest_problems_get_figures_and_the_rest_is_counted(tmp_path):
     runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(6)))
     assert len(curves.all_curves(runs)) == curves.MOST_PROBLEMS

@@ -167,7 +167,18 @@ def all_curves(runs: Iterable[Run]) -> list[Plot]:
     for group in drawn(runs):
         plot = loss_plot(f"loss_{group.key}", "Every competitor", longest(group.runs), log_x=True)
         plots.append(of_problem(plot, group))
-    return plots
+    return told_apart(plots)
+
+
+def told_apart(plots: list[Plot]) -> list[Plot]:
+    """`plots` with their pictures in the title where several problems have the same figure."""
+    counts = Counter(plot.title for plot in plots)
+    return [
+        replace(plot, title=f"{plot.title}: {plot.problem.split(',')[0]}")
+        if counts[plot.title] > 1
+        else plot
+        for plot in plots
+    ]
 
 
 def longest(runs: Iterable[Run]) -> list[Competitor]:
@@ -181,7 +192,8 @@ def longest(runs: Iterable[Run]) -> list[Competitor]:
 
 def of_problem(plot: Plot, group: Group) -> Plot:
     """`plot` with the problem that it is about at its foot."""
-    return replace(plot, subtitle=f"{plot.subtitle} {group.title[:1].upper()}{group.title[1:]}.")
+    foot = f"{plot.subtitle} {group.title[:1].upper()}{group.title[1:]}."
+    return replace(plot, subtitle=foot, problem=group.title)
 
 
 def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
@@ -196,7 +208,7 @@ def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
         note = "Each optimizer at the rate with its lowest loss."
         look = {"levels": levels, "log_x": True, "notes": (note, *plot.notes)}
         plots.append(of_problem(replace(plot, x={"seconds": plot.x["seconds"]}, **look), group))
-    return plots
+    return told_apart(plots)
 
 
 def at_best_rate(runs: Iterable[Run]) -> list[Competitor]:
@@ -227,7 +239,7 @@ def sensitivity(runs: Iterable[Run]) -> tuple[list[Plot], list[Missing]]:
                 plot = _sensitivity(f"sensitivity_{group.key}_{steps}", title, same)
                 plots.append(of_problem(plot, group))
     reason = "no optimizer ran at two rates for equally many steps"
-    return plots, [] if plots else [Missing("sensitivity to the rate", reason)]
+    return told_apart(plots), [] if plots else [Missing("sensitivity to the rate", reason)]
 
 
 def _sensitivity(name: str, title: str, members: Sequence[Competitor]) -> Plot:

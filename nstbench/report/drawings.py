@@ -14,7 +14,7 @@ from nstbench.report.sheets import Gallery, Sheet
 from nstbench.report.style import print_style
 from nstbench.report.verdicts import Verdict
 
-MOST_SERIES = 12  # more cannot be told apart in print; the page can hide some
+MOST_SERIES = 14  # one per optimizer; more cannot be told apart in print, the page can hide some
 
 
 @dataclass(frozen=True)

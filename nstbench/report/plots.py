@@ -53,6 +53,7 @@ class Plot:
     y: str
     series: tuple[Series, ...]
     subtitle: str = ""
+    problem: str = ""
     levels: tuple[Level, ...] = ()
     notes: tuple[str, ...] = ()
     log_x: bool = False
