@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +257,19 @@ def resolve(overrides: Sequence[str]) -> Settings:
     settings.epochs = max(1, round(settings.epochs * settings.epochs_scale))
     _validate(settings)
     return settings
+
+
+def yardstick(settings: Settings) -> Settings:
+    """The same pictures under the default objective and network, which measure every run alike.
+
+    Equal to `settings` where a run's own objective is the default one. Random weights stay random:
+    whoever has no others must not need them at the end.
+    """
+    default = resolve([])
+    weights = settings.weights if settings.weights == "random" else default.weights
+    return replace(
+        settings, objective=default.objective, extractor=default.extractor, weights=weights
+    )
 
 
 def compose_config(overrides: list[str], **options: Any) -> DictConfig:

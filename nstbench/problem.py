@@ -1,6 +1,6 @@
 """From settings to one problem: pictures, network, objective and start image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,19 @@ def load(settings: Settings, engine, progress: Progress | None = None) -> Proble
     styles = [images.load(style, settings.size, settings.keep_aspect) for style in settings.styles]
     if settings.keep_colours:
         content, *styles = [images.luminance(picture) for picture in (content, *styles)]
+    return _posed(settings, content, styles, engine, engine.compile, progress)
+
+
+def measured_by(settings: Settings, problem: Problem, engine) -> Problem:
+    """`problem`'s pictures under the network and objective of `settings`, for a single look.
+
+    Nothing is compiled: that takes longer than the few passes it would speed up.
+    """
+    uncompiled = replace(settings, kernels="direct")
+    return _posed(uncompiled, problem.content, problem.styles, engine, lambda function: function)
+
+
+def _posed(settings, content, styles, engine, compile, progress=None) -> Problem:
     extractor = extractors.build(
         name=settings.extractor.name,
         weights=settings.weights,
@@ -56,7 +69,7 @@ def load(settings: Settings, engine, progress: Progress | None = None) -> Proble
         objective.VariationTerm(
             terms.variation.weight, terms.variation.kind, terms.variation.scale
         ),
-        compile=engine.compile,
+        compile=compile,
         dtype=engine.dtype,
         network_dtype=engine.network_dtype,
     )

@@ -19,7 +19,7 @@ from nstbench import config, images, machine, optimizers, schema
 from nstbench import problem as problems
 from nstbench.clock import Clocks
 from nstbench.config import Settings
-from nstbench.errors import NstbenchError, SettingsError
+from nstbench.errors import NstbenchError, SettingsError, WeightsError
 from nstbench.optimizers.base import Epoch, Evaluation
 from nstbench.record import RunDirectory
 from nstbench.schema import RunRecord, Status
@@ -213,16 +213,35 @@ class _Session:
         with self.clocks.measure("measure"), self.engine.scope():
             pictures, ends = self.optimizer.images, self.optimizer.evaluate()
             qualities = [_quality(picture, self.problem.content.pixels) for picture in pictures]
-        for lane, picture, end, quality in zip(self.lanes, pictures, ends, qualities, strict=True):
+            yardsticks = self._yardsticks(pictures, ends)
+        for lane, picture, end, quality, yardstick in zip(
+            self.lanes, pictures, ends, qualities, yardsticks, strict=True
+        ):
             if lane.status == Status.RUNNING:
                 lane.status = Status.COMPLETED
             with self.clocks.measure("io"):
                 if np.isfinite(picture).all():
                     images.save(lane.directory.path / "image.png", self._coloured(lane, picture))
             final = _final(lane, end, steps=lane.last.step if lane.last else 0)
-            lane.directory.write_record(self.record(lane, final=final, quality=quality))
+            lane.directory.write_record(
+                self.record(lane, final=final, quality=quality, yardstick=yardstick)
+            )
             if lane.status.is_final:
                 lane.directory.clear_checkpoint()
+
+    def _yardsticks(self, pictures: np.ndarray, ends: Sequence[Evaluation]):
+        """Each picture under the default objective: its last evaluation, if that is the run's."""
+        settings = config.yardstick(self.shared)
+        if settings == self.shared:
+            return [_yardstick(end.content, end.style, end.tv) for end in ends]
+        try:
+            measure = problems.measured_by(settings, self.problem, self.engine).objective
+        except WeightsError:
+            return [None] * len(ends)
+        terms = self.engine.to_numpy(
+            measure.terms(pictures.astype(self.engine.dtype), measure.parameters)
+        )
+        return [_yardstick(*values) for values in zip(*terms.values(), strict=True)]
 
     def _coloured(self, lane: _Lane, picture: np.ndarray) -> np.ndarray:
         if not lane.settings.keep_colours:
@@ -352,6 +371,13 @@ def _final(lane: _Lane, end: Evaluation, steps: int) -> schema.Final:
         loss=finite(end.loss), loss_best=finite(min(lane.best, end.loss)),
         content=finite(end.content), style=finite(end.style), tv=finite(end.tv),
     )  # fmt: skip
+
+
+def _yardstick(content: float, style: float, tv: float) -> schema.Yardstick:
+    values = {"loss": content + style + tv, "content": content, "style": style}
+    return schema.Yardstick(
+        **{k: float(v) if math.isfinite(v) else None for k, v in values.items()}
+    )
 
 
 def _quality(picture: np.ndarray, content: np.ndarray) -> schema.Quality:

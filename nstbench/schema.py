@@ -101,6 +101,18 @@ class Quality(_Model):
     psnr: float | None
 
 
+class Yardstick(_Model):
+    """The saved image under the default objective and network, whatever the run's own are.
+
+    The weighted terms and their sum, comparable between runs of different objectives on the same
+    pictures at one size.
+    """
+
+    loss: float | None  # None when not finite
+    content: float | None
+    style: float | None
+
+
 class RunRecord(_Model):
     """`run.json`.
 
@@ -129,5 +141,6 @@ class RunRecord(_Model):
     clocks: Clocks | None = None
     final: Final | None = None
     quality: Quality | None = None
+    yardstick: Yardstick | None = None  # None, too, where the default network cannot be had
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
