@@ -31,11 +31,11 @@ speed: install
 
 test-slurm: install
 	$(BIN)/python -m pip install --quiet --editable '.[slurm]'
-	$(BIN)/python -m pytest tests/engines/test_slurm.py
+	$(BIN)/python -m pytest tests/engines/slurm.py
 
 test-ray: install
 	$(BIN)/python -m pip install --quiet --editable '.[ray]'
-	$(BIN)/python -m pytest tests/engines/test_ray.py
+	$(BIN)/python -m pytest tests/engines/ray_engine.py
 
 clean:
 	rm -rf .venv build dist

@@ -91,9 +91,10 @@ class Board:
 
     def _counts(self) -> str:
         states = Counter(seen.state for seen in self._seen)
-        over = self._done_before + len(self._seen) - states["left"] - states["running"]
+        left = states["left"] + states[Status.INTERRUPTED]
+        over = self._done_before + len(self._seen) - left - states["running"]
         failed = f" ({states[Status.FAILED]} failed)" if states[Status.FAILED] else ""
-        return f"{over} done{failed}, {states['running']} running, {states['left']} left"
+        return f"{over} done{failed}, {states['running']} running, {left} left"
 
     @staticmethod
     def _share(seen: _Seen) -> int:
@@ -132,7 +133,7 @@ def summary(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> No
     rest = sum(not _is_final(outcome) for _, outcome in outcomes)
     if rest:
         command = shlex.join(["python", "-m", "nstbench", *again])
-        console.print(f"To run just the {rest} that are not complete:\n  {command}", soft_wrap=True)
+        console.print(f"To run again just what is not complete:\n  {command}", soft_wrap=True)
 
 
 def _figures(run: Run, outcome: Outcome) -> tuple[str, str, str]:

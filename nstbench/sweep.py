@@ -6,6 +6,7 @@ same command runs again only what is missing, interrupted or failed.
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,12 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nstbench import board, config
 from nstbench import plan as planning
-from nstbench.errors import SettingsError, unknown
-from nstbench.lock import live_owner
+from nstbench.errors import NstbenchError, SettingsError, unknown
 from nstbench.plan import Plan, Run
 from nstbench.record import read_record
 from nstbench.schema import Status
-from nstbench.worker import ELSEWHERE, Outcome, Task, mark_failed
+from nstbench.worker import ELSEWHERE, Outcome, Task, mark_failed, wait_for_owner
 
 # Each launcher's own types, which its settings are held against.
 LAUNCHERS = {
@@ -40,6 +40,11 @@ LAUNCHERS = {
     "ray": ("hydra_plugins.hydra_ray_launcher._config", "RayLauncherConf"),
 }
 EXTRAS = {"submitit_local": "slurm"}  # the extra of pyproject.toml, where not named as the launcher
+
+FINAL = (Status.COMPLETED, Status.DIVERGED)
+NOT_STARTED = "not started"
+CONTINUED = (Status.INTERRUPTED, NOT_STARTED)  # what a broken launcher leaves that can go on
+LAUNCHES = 3  # a launcher that breaks more often will go on breaking
 
 # Hydra is to leave the run directories and the screen to nstbench.
 QUIET = (
@@ -64,15 +69,11 @@ def main(arguments: Sequence[str]) -> int:
     if todo:
         with _interrupt_on_sigterm(), board.Board(todo, done=len(outcomes)):
             returned, interrupted = _carry_out(plan, todo)
-        outcomes |= {outcome.directory: outcome for outcome in returned}
-    for run in todo:
-        if run.directory not in outcomes:
-            outcomes[run.directory] = _settle(run, interrupted)
+        outcomes |= returned
     board.summary([(run, outcomes[run.directory]) for run in plan.runs], _again(arguments))
     if interrupted:
         return 130
-    final = (Status.COMPLETED, Status.DIVERGED)
-    return 0 if all(outcome.status in final for outcome in outcomes.values()) else 1
+    return 0 if all(outcome.status in FINAL for outcome in outcomes.values()) else 1
 
 
 def _final_status(run: Run) -> Status | None:
@@ -81,45 +82,85 @@ def _final_status(run: Run) -> Status | None:
     return record.status if record and record.status.is_final and not run.force else None
 
 
-def _carry_out(plan: Plan, todo: Sequence[Run]) -> tuple[list[Outcome], bool]:
-    """What the launcher brought back, and whether it was interrupted."""
-    batches = planning.batches(todo, plan.vectorize)
-    jobs = [[*batch[0].overrides, f"hydra.sweep.subdir={batch[0].id}"] for batch in batches]
-    try:
-        returned = _launch(plan, batches, jobs)
-    except KeyboardInterrupt:
-        return [], True
-    outcomes = [outcome for job in returned if isinstance(job, list) for outcome in job]
+def _carry_out(plan: Plan, todo: Sequence[Run]) -> tuple[dict[Path, Outcome], bool]:
+    """How the runs ended, and whether somebody interrupted them.
+
+    Where a launcher breaks (its own process was killed, say), the runs it took down with it are
+    continued and those it had not started are started, `LAUNCHES` times at most.
+    """
+    outcomes: dict[Path, Outcome] = {}
+    rest = list(todo)
+    for _ in range(LAUNCHES):
+        broken = False
+        try:
+            returned = _launch(plan, rest)
+        except KeyboardInterrupt:
+            return {run.directory: _settle(run, True) for run in todo} | outcomes, True
+        except NstbenchError:
+            raise
+        except Exception as error:
+            print(f"nstbench: the launcher broke: {_one_line(error)}", file=sys.stderr, flush=True)
+            returned, broken = [], True
+        outcomes |= {outcome.directory: outcome for outcome in returned}
+        lost = [run for run in rest if run.directory not in outcomes]
+        outcomes |= {run.directory: _settle(run, False) for run in lost}
+        rest = [run for run in lost if outcomes[run.directory].status in CONTINUED]
+        if not (broken and rest):
+            break
     return outcomes, False
 
 
-def _launch(plan: Plan, batches: list[tuple[Run, ...]], jobs: list[list[str]]) -> list[object]:
-    """What each job returned; the exception of one that could not be carried out."""
+def _launch(plan: Plan, todo: Sequence[Run]) -> list[Outcome]:
+    """Hand the runs to the launcher; how they ended, as far as it brought that back."""
     _check_name(plan.launcher)
-    runs = batches[0][0].directory.parent
-    overrides = [*QUIET, f"hydra.sweep.dir={_quoted(runs)}", *plan.launcher]
-    try:
-        with initialize_config_dir(str(config.conf_dir()), version_base="1.3", job_name="nstbench"):
-            hydra = GlobalHydra.instance().hydra
-            _hide_namesakes()
+    batches = planning.batches(todo, plan.vectorize)
+    jobs = [[*batch[0].overrides, f"hydra.sweep.subdir={batch[0].id}"] for batch in batches]
+    overrides = [*QUIET, f"hydra.sweep.dir={_quoted(todo[0].directory.parent)}", *plan.launcher]
+    with initialize_config_dir(str(config.conf_dir()), version_base="1.3", job_name="nstbench"):
+        hydra = GlobalHydra.instance().hydra
+        _hide_namesakes()
+        try:
             composed = hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
-            name = _check_launcher(composed)
-            task = Task(tuple(batches), plan.time_limit, name, str(Path.cwd()))
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(composed))
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context, task_function=task, config=composed
-            )
+        except (HydraException, OmegaConfBaseException) as error:
+            raise SettingsError(_one_line(error)) from error
+        name = _check_launcher(composed)
+        task = Task(tuple(batches), plan.time_limit, name, str(Path.cwd()))
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(composed))
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task, config=composed
+        )
+        try:
             returned = launcher.launch(jobs, 0)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SettingsError(" ".join(str(error).split())) from error
-    return [_value(job) for job in returned]
+        except Exception:
+            if name != "slurm":
+                raise
+            return _wait_for_submitted(Path(composed.hydra.launcher.submitit_folder))
+    return [outcome for job in returned for outcome in _value(job)]
 
 
-def _value(job) -> object:
+def _wait_for_submitted(folder: Path) -> list[Outcome]:
+    """submitit gives up at the first task that somebody killed: wait for the other ones here.
+
+    What became of them all is then read from their directories. None is submitted again: whoever
+    cancels a task wants it to end, and the cluster itself requeues what it preempts.
+    """
+    from submitit import SlurmJob
+
+    for path in folder.glob("*_submitted.pkl"):
+        SlurmJob(folder, path.name.removesuffix("_submitted.pkl")).wait()
+    return []
+
+
+def _value(job) -> list[Outcome]:
     try:
         return job.return_value
-    except Exception as error:  # whatever a job left behind: the run directories tell the rest
-        return error
+    except Exception as error:  # no fault of a run, which never raises: see Task
+        print(f"nstbench: {_one_line(error)}", file=sys.stderr, flush=True)
+        return []
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _hide_namesakes() -> None:
@@ -158,14 +199,16 @@ def _check_launcher(composed: DictConfig) -> str:
 
 def _settle(run: Run, interrupted: bool) -> Outcome:
     """What the run directory says of a run of which nothing came back."""
+    owner = wait_for_owner(run.directory)
     record = read_record(run.directory)
-    owner = live_owner(run.directory) if run.directory.is_dir() else None
     if owner:
-        return Outcome(run.directory, ELSEWHERE, str(owner))
+        return Outcome(run.directory, ELSEWHERE, owner)
     if record is not None and record.status != Status.RUNNING and not run.force:
         return Outcome(run.directory, record.status, record.error)
+    if record is None and not (run.directory / "log.txt").exists():
+        return Outcome(run.directory, NOT_STARTED)
     if interrupted:
-        return Outcome(run.directory, Status.INTERRUPTED if record else "not started")
+        return Outcome(run.directory, Status.INTERRUPTED)
     return mark_failed(run, "the process that waited for the run ended without a word")
 
 

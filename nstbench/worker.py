@@ -53,9 +53,8 @@ class Task:
     def __call__(self, _config: DictConfig) -> list[Outcome]:
         batch = self.batches[HydraConfig.get().job.num]
         outcomes = carry_out(batch, self.time_limit, self._environment(), self.folder)
-        if self.launcher == "slurm" and any(o.status == Status.FAILED for o in outcomes):
-            # Hydra and submitit end with 0 whatever happened; SLURM's accounting is to know.
-            atexit.register(os._exit, 1)
+        if self.launcher == "slurm":
+            _tell_slurm({outcome.status for outcome in outcomes})
         return outcomes
 
     def _environment(self) -> dict[str, str]:
@@ -65,12 +64,21 @@ class Task:
         return environment
 
 
+def _tell_slurm(statuses: set[str]) -> None:
+    """Let SLURM's accounting know: Hydra and submitit end with 0 whatever happened."""
+    if Status.INTERRUPTED in statuses:
+        # The cluster takes the machine away. It is waited for what the requeued task will say.
+        raise SystemExit(1)
+    if Status.FAILED in statuses:
+        atexit.register(os._exit, 1)  # after the outcome has been handed over
+
+
 def carry_out(
     batch: Sequence[Run], time_limit: float | None, environment: dict[str, str], folder: str
 ) -> list[Outcome]:
     """Carry out a batch of runs in one fresh process and say how each ended."""
     for run in batch:
-        owner = _wait_for_owner(run.directory)
+        owner = wait_for_owner(run.directory)
         if owner:
             return [Outcome(run.directory, ELSEWHERE, owner) for run in batch]
     try:
@@ -110,7 +118,7 @@ def log_tail(directory: Path) -> list[str]:
     return []
 
 
-def _wait_for_owner(directory: Path) -> str | None:
+def wait_for_owner(directory: Path) -> str | None:
     """Who owns a run, once an owner that is just ending has had the time to end."""
     deadline = time.monotonic() + GRACE_S + 10
     while directory.is_dir() and (owner := live_owner(directory)):

@@ -1,0 +1,43 @@
+"""Sweeps on a real Ray cluster of this machine: `make test-ray`.
+
+The network is the toy of `tests/light`; Ray is started by the launcher itself, and in the second
+test beforehand, as one that several machines would share.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from test_sweep import runs, sweep  # noqa: E402
+
+from nstbench.record import read_record  # noqa: E402
+
+RAY = Path(sys.executable).with_name("ray")
+
+
+def check(folder, *launcher):
+    arguments = ("-m", "content=cat,raises,killed,coffee", "epochs=8", "hydra/launcher=ray")
+    code, output = sweep(folder, *arguments, *launcher)
+    print(output)
+    assert code == 1 and "2 completed, 2 failed" in output
+    records = {r.settings["content"]: r for r in map(read_record, runs(folder))}
+    assert {name: str(r.status) for name, r in records.items()} == {
+        "cat": "completed", "raises": "failed", "killed": "failed", "coffee": "completed",
+    }  # fmt: skip
+    assert any("ray launcher" in note for note in records["cat"].timing_notes)
+    assert not records["cat"].timing_valid
+
+
+def test_a_cluster_that_the_launcher_starts(tmp_path):
+    check(tmp_path)
+
+
+def test_a_cluster_that_is_there_already(tmp_path):
+    subprocess.run([RAY, "start", "--head", "--num-cpus=2", "--port=0"], check=True)
+    try:
+        check(tmp_path, "hydra.launcher.ray.init.address=auto")
+    finally:
+        subprocess.run([RAY, "stop"], check=True)
