@@ -70,11 +70,18 @@ def _dispatch(arguments: list[str]) -> int:
     if "--cfg" in flags:
         return _print_settings(overrides)
     keys = {override.split("=", 1)[0] for override in overrides}
-    if {"-m", "--multirun"} & set(flags) or keys & {"suite", "repeats", "vectorize"}:
+    is_sweep = {"-m", "--multirun"} & set(flags) or keys & {"suite", "repeats", "vectorize"}
+    if is_sweep or _has_folder(overrides):
         from nstbench import sweep
 
         return sweep.main(overrides)
     return _run_one(overrides)
+
+
+def _has_folder(overrides: list[str]) -> bool:
+    from nstbench import plan
+
+    return any(map(plan.names_folder, overrides))
 
 
 def _print_settings(overrides: list[str]) -> int:

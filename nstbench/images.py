@@ -88,6 +88,25 @@ def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
     return Picture(name, _fit(name, rgb, size, keep_aspect))
 
 
+def is_folder(source: str) -> bool:
+    """Whether `source` is a folder; a built-in name never is, whatever lies in the current one."""
+    builtin = source in (*builtin_contents(), *builtin_styles())
+    return not builtin and os.path.isdir(os.path.expanduser(source))
+
+
+def in_folder(folder: str) -> list[str]:
+    """Paths of the pictures in `folder`, by name; other files and subfolders are passed over.
+
+    Raises ImageError when there is none.
+    """
+    known = Image.registered_extensions()
+    entries = sorted(Path(folder).expanduser().iterdir())
+    found = [str(path) for path in entries if path.suffix.lower() in known and path.is_file()]
+    if not found:
+        raise ImageError(f"folder {folder!r} has no pictures")
+    return found
+
+
 def save(path: str | Path, pixels: np.ndarray) -> None:
     """Write (H, W, 3) floats in [0, 1] as 8-bit PNG, atomically: never half a file at `path`."""
     path = Path(path)

@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from nstbench import config
+from nstbench import config, images
 from nstbench.config import Settings
 from nstbench.errors import SettingsError, unknown
 
+PICTURES = ("content", "style")  # settings that take a folder, too
 SUITE_KEYS = ("experiments", "sweep", "overrides", "repeats", "time_limit", "vectorize")
 
 
@@ -56,8 +57,9 @@ def make(arguments: Sequence[str]) -> Plan:
 
     A suite gives experiments (`experiments`, globs over `conf/experiment`), combinations (`sweep`)
     or both, and settings for all of its runs (`overrides`); the command line's own settings come
-    last and win. Repeats are interleaved: all runs once, then all again. Raises `SettingsError`
-    for what cannot be read, and when nothing would run.
+    last and win. A folder as content or style stands for every picture in it. Repeats are
+    interleaved: all runs once, then all again. Raises `SettingsError` for what cannot be read, and
+    when nothing would run.
     """
     given = _parse(arguments)
     launcher = [texts for key, texts in given.items() if key.startswith("hydra")]
@@ -104,8 +106,24 @@ def _parse(arguments: Sequence[str]) -> dict[str, list[str]]:
             ) from None
         key = override.get_key_element()
         parsed.pop(key, None)
-        parsed[key] = [argument] if not override.is_sweep_override() else _values(key, override)
+        texts = [argument] if not override.is_sweep_override() else _values(key, override)
+        parsed[key] = [each for text in texts for each in _opened(key, text)]
     return parsed
+
+
+def names_folder(argument: str) -> bool:
+    """Whether `argument` gives a folder of pictures as content or style: a sweep, then."""
+    key, _, source = argument.partition("=")
+    return key in PICTURES and images.is_folder(source.strip("'\""))
+
+
+def _opened(key: str, text: str) -> list[str]:
+    """One override per picture where `text` names a folder of them, else `text` alone."""
+    if not names_folder(text):
+        return [text]
+    folder = text.partition("=")[2].strip("'\"")
+    quoted = (path.replace("'", "\\'") for path in images.in_folder(folder))
+    return [f"{key}='{path}'" for path in quoted]
 
 
 def _values(key: str, override: Override) -> list[str]:

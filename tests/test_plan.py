@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from nstbench import config, plan
 from nstbench.errors import SettingsError
@@ -174,3 +175,26 @@ def test_a_suite_that_would_run_nothing_is_an_error(tmp_path, monkeypatch, text,
     monkeypatch.setattr(config, "conf_dir", lambda: Path(conf))
     with pytest.raises(SettingsError, match=re.escape(message)):
         plan.make(["suite=mine"])
+
+
+def test_folders_of_contents_and_styles_give_every_pair(tmp_path):
+    for name in ("contents/a.png", "contents/it's b, c.jpg", "styles/x=1.PNG", "styles/y.webp"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), color=(len(name), 0, 0)).save(path)
+    (tmp_path / "contents" / "notes.txt").write_text("no picture")
+    (tmp_path / "contents" / "deeper").mkdir()
+    given = [f"content={tmp_path}/contents", f"style={tmp_path}/styles", "size=64"]
+    assert all(map(plan.names_folder, given[:2]))
+    runs = plan.make(given).runs
+    pairs = {(Path(r.settings["content"]).name, Path(r.settings["style"]).name) for r in runs}
+    assert pairs == {(c, s) for c in ("a.png", "it's b, c.jpg") for s in ("x=1.PNG", "y.webp")}
+    assert len({run.directory for run in runs}) == 4
+
+
+def test_a_folder_without_pictures_is_an_error_and_a_builtin_name_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "astronaut").mkdir()
+    assert not plan.names_folder("content=astronaut")
+    with pytest.raises(SettingsError, match="folder './astronaut' has no pictures"):
+        plan.make(["content=./astronaut"])
