@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from synthetic import SyntheticRun, table1, write_run, write_runs
 
-from nstbench.report import drawings, page
-from nstbench.report.build import find
+from nstbench.report import page
+from nstbench.report.build import contents, find
 from nstbench.report.reader import read
 from nstbench.report.settings import load
 from nstbench.schema import Status
@@ -37,17 +37,9 @@ def write_page(results: Path) -> Path:
     """A page without printed figures, which have their own test."""
     found, settings = read(results), load()
     findings = find(found.runs, settings)
-    contents = page.Contents(
-        results=results,
-        runs=found.runs,
-        damaged=found.damaged,
-        verdicts=findings.verdicts,
-        timing=findings.timing,
-        ranking=findings.ranking,
-        drawings=drawings.collect(found.runs, settings, findings.verdicts),
-    )
-    page.write(results / "report" / "index.html", contents)
-    return results / "report" / "index.html"
+    path = results / "report" / "index.html"
+    page.write(path, contents(results, found, settings, findings))
+    return path
 
 
 def write_hostile(results: Path, run: SyntheticRun) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nstbench.report import compare, drawings, page, tables, verdicts
 from nstbench.report.compare import Group
+from nstbench.report.objectives import objectives_table, sets_of_objectives
 from nstbench.report.ranking import ranking
 from nstbench.report.reader import Run, Runs
 from nstbench.report.settings import Settings
@@ -23,6 +24,11 @@ class Findings:
     verdicts: list[Verdict]
     timing: list[Table]
     ranking: list[Table]
+    objectives: list[Table]
+
+    @property
+    def tables(self) -> list[Table]:
+        return [*self.timing, *self.ranking, *self.objectives]
 
 
 def find(runs: Sequence[Run], settings: Settings) -> Findings:
@@ -34,6 +40,7 @@ def find(runs: Sequence[Run], settings: Settings) -> Findings:
         verdicts.judge(settings, runs),
         _numbered(timing, lambda group: timing_table(group, settings, runs)),
         _numbered(problems, lambda group: ranking(group, settings)),
+        [objectives_table(members, n) for n, members in enumerate(sets_of_objectives(runs), 1)],
     )
 
 
@@ -41,23 +48,28 @@ def build(results: Path, found: Runs, settings: Settings, axes: tuple[str, ...] 
     """Write `results/report`: verdicts, tables, figures (over `axes`, all when empty), the page."""
     folder = results / "report"
     findings = find(found.runs, settings)
+    shown = contents(results, found, settings, findings)
     _clear(folder)
     tables.write(verdicts.verdict_table(findings.verdicts), folder)
-    for table in (*findings.timing, *findings.ranking):
+    for table in findings.tables:
         tables.write(table, folder / "tables")
-    drawn = drawings.collect(found.runs, settings, findings.verdicts)
-    drawings.save(drawn, folder / "figures", axes)
-    contents = page.Contents(
+    drawings.save(shown.drawings, folder / "figures", axes)
+    page.write(folder / "index.html", shown)
+    return findings
+
+
+def contents(results: Path, found: Runs, settings: Settings, findings: Findings) -> page.Contents:
+    """What the page shows."""
+    return page.Contents(
         results=results,
         runs=found.runs,
         damaged=found.damaged,
         verdicts=findings.verdicts,
         timing=findings.timing,
         ranking=findings.ranking,
-        drawings=drawn,
+        objectives=findings.objectives,
+        drawings=drawings.collect(found.runs, settings, findings.verdicts),
     )
-    page.write(folder / "index.html", contents)
-    return findings
 
 
 def _numbered(groups: list[Group], make) -> list[Table]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nstbench.report import curves, figures, sheets
+from nstbench.report.objectives import objectives_sheet, sets_of_objectives
 from nstbench.report.plots import Plot
 from nstbench.report.profiles import profiles
 from nstbench.report.ratios import Ratios, ratios_of_time
@@ -51,7 +52,12 @@ def collect(runs: Sequence[Run], settings: Settings, verdicts: Sequence[Verdict]
         profiles=profiled.plots,
         rates=rates,
         galleries=galleries,
-        sheets=[*map(sheets.contact_sheet, galleries), *strips, *side_by_side],
+        sheets=[
+            *map(sheets.contact_sheet, galleries),
+            *(objectives_sheet(m, n) for n, m in enumerate(sets_of_objectives(runs), start=1)),
+            *strips,
+            *side_by_side,
+        ],
         missing=[f"Not drawn: {each.name}: {each.reason}." for each in every],
         profile_notes=profiled.notes,
     )

@@ -57,6 +57,7 @@ class Contents:
     verdicts: Sequence[Verdict]
     timing: Sequence[Table]
     ranking: Sequence[Table]
+    objectives: Sequence[Table]
     drawings: Drawings
 
 
@@ -99,18 +100,16 @@ def _context(contents: Contents) -> dict[str, Any]:
         legends[drawings.ratios.name] = interactive.legend_of_ratios()
     repeated = any(run.repeat for run in contents.runs)
     galleries = _galleries(drawings.galleries)
-    sections = ["Verdicts", "Table", "Curves", "Pictures", "Ranking"]
-    sections += ["Rates"] if drawings.rates else []
     return {
         "title": TITLE,
         "lede": LEDE,
         "headline": _headline(contents),
-        "sections": [(name.lower(), name) for name in [*sections, "Runs"]],
+        "sections": [(name.lower(), name) for name in _sections(contents)],
         "tally": _tally(contents.verdicts),
         "verdicts": [_verdict(verdict) for verdict in contents.verdicts],
         "tables": {
-            "timing": [_table(table, contents.results) for table in contents.timing],
-            "ranking": [_table(table, contents.results) for table in contents.ranking],
+            kind: [_table(table, contents.results) for table in getattr(contents, kind)]
+            for kind in ("timing", "ranking", "objectives")
         },
         "plots": plots,
         "legends": legends,
@@ -126,6 +125,12 @@ def _context(contents: Contents) -> dict[str, Any]:
         },
         "plotly_script": Markup(get_plotlyjs()),  # the library's own text: nothing of a run's
     }
+
+
+def _sections(contents: Contents) -> list[str]:
+    some = {"Rates": contents.drawings.rates, "Objectives": contents.objectives}
+    there = [name for name, shown in some.items() if shown]
+    return ["Verdicts", "Table", "Curves", "Pictures", "Ranking", *there, "Runs"]
 
 
 def _headline(contents: Contents) -> list[tuple[str, str]]:

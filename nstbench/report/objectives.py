@@ -1,0 +1,125 @@
+"""One pair of pictures under several objectives, measured with common yardsticks.
+
+Losses of different objectives are different quantities and are never put on one curve. What can be
+compared is each result's distance to content and style under the default objective (the record's
+`yardstick`), and its SSIM and PSNR to the content.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from nstbench.report.plots import short
+from nstbench.report.reader import Run
+from nstbench.report.sheets import Cell, Sheet
+from nstbench.report.tables import NONE, Table, number
+
+MOST_SETS = 4
+CAPTION = (
+    "Content and style: the weighted terms of the default objective at the result, whatever the "
+    "run's own objective was; lower is closer. SSIM and PSNR are to the content; higher is closer."
+)
+
+
+def sets_of_objectives(runs: Iterable[Run]) -> list[list[Run]]:
+    """Runs that differ in their objective: same pictures, optimizer and budget; one run each."""
+    found: dict[tuple, dict[str, Run]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda run: (run.repeat, run.id)):
+        if run.status.is_final:
+            found[_budget(run)].setdefault(_objective(run), run)
+    several = [list(by_objective.values()) for by_objective in found.values()]
+    several = [members for members in several if len(members) > 1]
+    return sorted(several, key=len, reverse=True)[:MOST_SETS]
+
+
+def _budget(run: Run) -> tuple:
+    record = run.record
+    pictures = (record.content.sha256, *(style.sha256 for style in record.style))
+    return (pictures, run.setup.optimizer.name, run.steps, record.settings.get("init"))
+
+
+def _objective(run: Run) -> str:
+    return json.dumps(run.record.settings.get("objective"), sort_keys=True, default=str)
+
+
+def labels(members: Sequence[Run]) -> list[str]:
+    """The objectives' names, numbered where one name has several settings."""
+    seen: dict[str, int] = defaultdict(int)
+    made = []
+    for run in members:
+        objective = run.record.settings.get("objective")
+        name = str(objective.get("name") if isinstance(objective, dict) else objective)
+        seen[name] += 1
+        made.append(name if seen[name] == 1 else f"{name}, variant {seen[name]}")
+    return made
+
+
+def objectives_table(members: Sequence[Run], order: int = 1) -> Table:
+    """One row per objective, in the order of its name."""
+    rows = sorted(zip(labels(members), members, strict=True), key=lambda row: row[0])
+    frame = pd.DataFrame.from_records([_record(label, run) for label, run in rows])
+    shown = pd.DataFrame(
+        {
+            "Objective": frame["objective"],
+            "Content": frame["content"].map(number),
+            "Style": frame["style"].map(number),
+            "SSIM": frame["ssim"].map(number),
+            "PSNR": frame["psnr"].map(number),
+            "Status": frame["status"],
+            "Picture": frame["picture"].fillna(NONE),
+        }
+    )
+    name = "objectives" if order == 1 else f"objectives_{order}"
+    return Table(name, f"Objectives: {_title(members[0])}", CAPTION, frame, shown, _notes(rows))
+
+
+def _record(label: str, run: Run) -> dict:
+    yardstick, quality = run.record.yardstick, run.record.quality
+    picture = run.path / "image.png"
+    return {
+        "objective": label,
+        "content": yardstick.content if yardstick else None,
+        "style": yardstick.style if yardstick else None,
+        "ssim": quality.ssim if quality else None,
+        "psnr": quality.psnr if quality else None,
+        "status": str(run.status),
+        "picture": f"{run.path.parent.name}/{run.path.name}/image.png"
+        if picture.is_file()
+        else None,
+    }
+
+
+def _notes(rows: Sequence[tuple[str, Run]]) -> list[str]:
+    without = [label for label, run in rows if run.record.yardstick is None]
+    return [f"Without a yardstick: {', '.join(without)}."] if without else []
+
+
+def objectives_sheet(members: Sequence[Run], order: int = 1) -> Sheet:
+    """Content, style, and the result under each objective with its yardsticks."""
+    first = members[0].path
+    cells = [Cell("content", first / "content.png"), Cell("style", first / "style.png")]
+    for label, run in sorted(zip(labels(members), members, strict=True), key=lambda row: row[0]):
+        cells.append(Cell(f"{label}\n{_yardsticks(run)}", run.path / "image.png"))
+    title = "One pair of pictures under every objective"
+    foot = f"{_title(members[0])}. Distances under the default objective."
+    return Sheet(f"objectives_{order}", title, tuple(cells), 4, foot[:1].upper() + foot[1:])
+
+
+def _yardsticks(run: Run) -> str:
+    yardstick, quality = run.record.yardstick, run.record.quality
+    parts = {
+        "content": yardstick.content if yardstick else None,
+        "style": yardstick.style if yardstick else None,
+        "SSIM": quality.ssim if quality else None,
+    }
+    known = [f"{name} {short(value)}" for name, value in parts.items() if value is not None]
+    return ", ".join(known) or str(run.status)
+
+
+def _title(run: Run) -> str:
+    styles = " and ".join(style.name for style in run.record.style)
+    size = f"{run.record.content.width} x {run.record.content.height}"
+    pictures = f"{run.record.content.name} in the style of {styles}"
+    return f"{pictures}, {size}, {run.label}, {run.steps} steps"
