@@ -1,9 +1,9 @@
 """`python -m nstbench.report`, as a user runs it."""
 
 import re
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +26,14 @@ def hundred(tmp_path_factory):
     results = tmp_path_factory.mktemp("hundred")
     runs = [replace(run, size=32) for run in table1(10, effects={"rmsprop": 1.05})]
     write_runs(results, [replace(run, images=run.repeat == 0) for run in runs])
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = report(results)
-    return results, done, time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return results, done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_a_hundred_runs_take_less_than_twenty_seconds(hundred):
+    """Of processor time, which on a quiet machine is the wall's: a busy one must not fail this."""
     _, done, seconds = hundred
     assert done.returncode == 0, done.stderr
     assert seconds < 20
@@ -137,7 +139,8 @@ def test_an_earlier_reports_files_do_not_stay(tmp_path):
 
 
 def test_the_same_runs_give_the_same_tables(tmp_path):
-    write_runs(tmp_path, [replace(r, trace=False, images=False) for r in table1(3)])
+    short = [replace(r, images=False) for r in table1(3) if r.epochs == 50]
+    write_runs(tmp_path, short)
     made = []
     for _ in range(2):
         assert report(tmp_path, "--over", "epochs").returncode == 0

@@ -1,6 +1,7 @@
 """The tables hold what was measured, and say under them what to doubt."""
 
 import io
+import json
 import math
 from dataclasses import replace
 
@@ -206,6 +207,16 @@ class TestRanking:
     def test_a_smaller_budget_is_said(self, tmp_path):
         rows = [ROWS[0], replace(ROWS[1], epochs=5)]
         assert said(ranked(tmp_path, suite(rows, 1)), "Stopped before the 300 steps")
+
+    def test_a_completed_run_whose_last_loss_is_not_finite_counts_as_diverged(self, tmp_path):
+        path = write_run(tmp_path, ROWS[0])
+        record = json.loads((path / "run.json").read_text())
+        record["final"]["loss"] = None
+        (path / "run.json").write_text(json.dumps(record))
+        table = ranked(tmp_path, ROWS[1:])
+        shown = table.shown.set_index("Competitor")
+        assert shown.loc["Adam 0.02", "Final loss"] == "diverged"
+        assert table.frame["loss_best"].notna().all()
 
     def test_without_a_trace_epochs_do(self, tmp_path):
         rows = [replace(row, trace=False) for row in ROWS]

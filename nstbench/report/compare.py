@@ -88,10 +88,11 @@ def seconds(run: Run, clock: str) -> float | None:
 
 
 def final_loss(run: Run) -> float | None:
-    """Loss of the saved image; infinite for a run that diverged, None for an unfinished one."""
-    if run.status is Status.DIVERGED:
-        return np.inf
-    return run.record.final.loss if run.status is Status.COMPLETED and run.record.final else None
+    """Loss of the saved image; infinite where it is not finite, None for an unfinished run."""
+    if not run.status.is_final:
+        return None
+    lost = run.status is Status.DIVERGED or run.record.final is None
+    return np.inf if lost or run.record.final.loss is None else run.record.final.loss
 
 
 def paired(a: Iterable[Run], b: Iterable[Run], value) -> tuple[np.ndarray, np.ndarray]:
