@@ -52,13 +52,15 @@ class Task:
 
     def __call__(self, _config: DictConfig) -> list[Outcome]:
         batch = self.batches[HydraConfig.get().job.num]
-        outcomes = carry_out(batch, self.time_limit, self._environment(), self.folder)
+        outcomes = carry_out(batch, self.time_limit, self._environment(batch[0]), self.folder)
         if self.launcher == "slurm":
             _tell_slurm({outcome.status for outcome in outcomes})
         return outcomes
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, run: Run) -> dict[str, str]:
+        """This machine's variables, with the backend chosen where the sweep was started."""
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
+        environment["KERAS_BACKEND"] = run.settings["backend"]
         if self.launcher != "basic":
             environment[machine.LAUNCHER_VARIABLE] = self.launcher
         return environment

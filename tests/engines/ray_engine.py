@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from test_sweep import runs, sweep  # noqa: E402
+from test_sweep import environment, runs, sweep, wait_until  # noqa: E402
 
 from nstbench.record import read_record  # noqa: E402
 
@@ -36,8 +36,14 @@ def test_a_cluster_that_the_launcher_starts(tmp_path):
 
 
 def test_a_cluster_that_is_there_already(tmp_path):
-    subprocess.run([RAY, "start", "--head", "--num-cpus=2", "--port=0"], check=True)
+    with open(tmp_path / "ray.txt", "w") as log:
+        command = [RAY, "start", "--head", "--block", "--num-cpus=2", "--port=0"]
+        head = subprocess.Popen(
+            command, env=environment(), stdout=log, stderr=log, start_new_session=True
+        )
     try:
+        wait_until(lambda: "Ray runtime started" in (tmp_path / "ray.txt").read_text())
         check(tmp_path, "hydra.launcher.ray.init.address=auto")
     finally:
-        subprocess.run([RAY, "stop"], check=True)
+        head.terminate()  # it ends what it started; `ray stop` would end other people's, too
+        head.wait(60)
