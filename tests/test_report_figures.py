@@ -224,6 +224,14 @@ def test_the_contact_sheet_follows_the_reports_table(tmp_path):
     assert captions[-2:] == ["10. RMSprop 0.001", "L-BFGS 1"] and len(captions) == 13
 
 
+def test_every_style_of_a_run_is_among_its_inputs(tmp_path):
+    [run] = runs_of(tmp_path, SyntheticRun("adam"))
+    two = run.record.model_copy(update={"style": [*run.record.style, *run.record.style]})
+    cells = sheets.inputs(replace(run, record=two))
+    assert [cell.caption for cell in cells] == ["content", "style", "style 2"]
+    assert [cell.path.name for cell in cells] == ["content.png", "style.png", "style_2.png"]
+
+
 def test_side_by_side_shows_what_each_had_after_the_same_seconds(tmp_path):
     fast = SyntheticRun("adam", frames=(2, 4, 6, 8))
     slow = SyntheticRun("sgd", frames=(2, 4, 6, 8), slowness=2)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nstbench.report.plots import short
 from nstbench.report.reader import Run
-from nstbench.report.sheets import Cell, Sheet
+from nstbench.report.sheets import Cell, Sheet, inputs
 from nstbench.report.tables import NONE, Table, number
 
 MOST_SETS = 4
@@ -98,8 +98,7 @@ def _notes(rows: Sequence[tuple[str, Run]]) -> list[str]:
 
 def objectives_sheet(members: Sequence[Run], order: int = 1) -> Sheet:
     """Content, style, and the result under each objective with its yardsticks."""
-    first = members[0].path
-    cells = [Cell("content", first / "content.png"), Cell("style", first / "style.png")]
+    cells = inputs(members[0])
     for label, run in sorted(zip(labels(members), members, strict=True), key=lambda row: row[0]):
         cells.append(Cell(f"{label}\n{_yardsticks(run)}", run.path / "image.png"))
     title = "One pair of pictures under every objective"

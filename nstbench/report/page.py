@@ -21,7 +21,7 @@ from nstbench.report import interactive
 from nstbench.report.drawings import Drawings
 from nstbench.report.plots import short
 from nstbench.report.reader import Damage, Run
-from nstbench.report.sheets import Gallery, frames, read_picture
+from nstbench.report.sheets import Gallery, frames, inputs, read_picture
 from nstbench.report.tables import NONE, Table
 from nstbench.report.verdicts import Outcome, Reported, Verdict
 
@@ -33,8 +33,9 @@ LEDE = (
     "A report compared Adam, Adagrad and RMSprop with one run per row. Here its table is run again "
     "with repeats, and each of its sentences is judged by the numbers."
 )
-FEW_PICTURES, LARGE, SMALL = 24, 512, 320  # up to so many pictures are shown large; pixels
-THUMBNAIL, FRAME, MOST_FRAMES = 112, 320, 10
+FEW_PICTURES = 24  # up to so many results are shown large
+LARGE, SMALL = (512, 320), (320, 160)  # pixels of a result and of a snapshot
+THUMBNAIL, MOST_FRAMES = 112, 10
 MARKS = {  # verdict or status -> (its class in the style sheet, a mark that needs no colour)
     Outcome.SUPPORTED: ("supported", "✓"),
     Outcome.REFUTED: ("refuted", "✗"),
@@ -220,37 +221,45 @@ def data_uri(path: Path, side: int) -> str | None:
 def _galleries(galleries: Iterable[Gallery]) -> list[dict[str, Any]]:
     galleries = list(galleries)
     total = sum(len(gallery.entries) for gallery in galleries)
-    side = LARGE if total <= FEW_PICTURES else SMALL
-    made = [_gallery(gallery, side) for gallery in galleries]
+    sides = LARGE if total <= FEW_PICTURES else SMALL
+    made = [_gallery(gallery, *sides) for gallery in galleries]
     return [gallery for gallery in made if gallery["entries"]]
 
 
-def _gallery(gallery: Gallery, side: int) -> dict[str, Any]:
+def _gallery(gallery: Gallery, side: int, frame_side: int) -> dict[str, Any]:
     first = gallery.entries[0].run
+    names = [first.record.content.name, *(style.name for style in first.record.style)]
+    given = [(cell, data_uri(cell.path, side)) for cell in inputs(first)]
     entries = []
     for entry in gallery.entries:
         image = data_uri(entry.run.path / "image.png", side)
         if image is not None:
-            moving = {"label": entry.label, "caption": entry.caption, "frames": _frames(entry.run)}
+            moving = {
+                "label": entry.label,
+                "caption": entry.caption,
+                "frames": _frames(entry.run, frame_side),
+            }
             entries.append({"label": entry.label, "image": image, "moving": moving})
     return {
         "key": gallery.key,
         "title": gallery.title,
-        "content": data_uri(first.path / "content.png", side),
-        "style": data_uri(first.path / "style.png", side),
-        "content_name": first.record.content.name,
-        "style_name": " and ".join(style.name for style in first.record.style),
+        "content": given[0][1],
+        "inputs": [
+            {"src": src, "role": cell.caption, "name": name}
+            for (cell, src), name in zip(given, names, strict=True)
+            if src
+        ],
         "entries": entries,
         "moving": [entry["moving"] for entry in entries],
     }
 
 
-def _frames(run: Run) -> list[dict[str, Any]]:
+def _frames(run: Run, side: int) -> list[dict[str, Any]]:
     """The snapshots for the slider; the last is the result, which the page holds already."""
     *before, last = frames(run, MOST_FRAMES) or [None]
     if not before:
         return []
-    pictures = [(frame, data_uri(frame.path, FRAME)) for frame in before]
+    pictures = [(frame, data_uri(frame.path, side)) for frame in before]
     return [
         {"src": src, "epoch": frame.epoch, "caption": frame.caption.replace("\n", ", ")}
         for frame, src in [*((frame, src) for frame, src in pictures if src), (last, None)]

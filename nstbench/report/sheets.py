@@ -110,10 +110,18 @@ def _entry(run: Run, label: str) -> Entry:
     return Entry(label, f"{len(run.epochs)} epochs, {loss}", run)
 
 
+def inputs(run: Run) -> list[Cell]:
+    """Content and style, or styles, as they entered the run."""
+    cells = [Cell("content", run.path / "content.png")]
+    for number in range(1, len(run.record.style) + 1):
+        suffix = "" if number == 1 else f"_{number}"
+        cells.append(Cell(f"style{suffix.replace('_', ' ')}", run.path / f"style{suffix}.png"))
+    return cells
+
+
 def contact_sheet(gallery: Gallery) -> Sheet:
     """Content, style, then every result of the gallery."""
-    first = gallery.entries[0].run
-    cells = [Cell("content", first.path / "content.png"), Cell("style", first.path / "style.png")]
+    cells = inputs(gallery.entries[0].run)
     for entry in gallery.entries:
         cells.append(Cell(f"{entry.label}\n{entry.caption}", entry.run.path / "image.png"))
     columns = 4 if len(cells) <= 16 else 6
