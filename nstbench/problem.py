@@ -30,7 +30,7 @@ def load(settings: Settings, engine, progress: Progress | None = None) -> Proble
     styles = [images.load(style, settings.size, settings.keep_aspect) for style in settings.styles]
     if settings.keep_colours:
         content, *styles = [images.luminance(picture) for picture in (content, *styles)]
-    return _posed(settings, content, styles, engine, engine.compile, progress)
+    return _posed(settings, content, styles, engine, engine.once, progress)
 
 
 def measured_by(settings: Settings, problem: Problem, engine) -> Problem:

@@ -57,7 +57,7 @@ def report_objective(engine, kernels):
         objective.ContentTerm(("block5_conv2",), 1e4),
         objective.StyleTerm(tuple(f"block{i}_conv1" for i in range(1, 6)), 1e-2 / 5),
         objective.VariationTerm(30.0),
-        compile=engine.compile,
+        compile=engine.once,
         dtype=engine.dtype,
         network_dtype=engine.network_dtype,
     )
@@ -68,9 +68,9 @@ def picture(name):
 
 
 def test_terms_and_gradient(engine, problem):
-    evaluate = engine.compile(engine.gradient(problem.terms))
+    evaluate = engine.compile_evaluation(problem.terms, problem.parameters)
     for where in ("midpoint", "content"):
-        values, gradient = evaluate(ops.convert_to_tensor(picture(where)), problem.parameters)
+        values, gradient = evaluate(ops.convert_to_tensor(picture(where)))
         for term, expected in VALUES[f"terms_at_{where}"].items():
             assert float(getattr(values, term)[0]) == pytest.approx(expected, rel=5e-6, abs=1e-3)
         if where == "midpoint":

@@ -56,13 +56,12 @@ class FirstOrder:
         starts: np.ndarray,
     ):
         self._engine = engine
-        self._parameters = objective.parameters
         self._optimizers = optimizers
         self._images = [keras.Variable(start, dtype=engine.dtype) for start in starts]
         for optimizer, image in zip(optimizers, self._images, strict=True):
             optimizer.build([image])
         self._step = engine.compile_update(
-            engine.gradient(objective.terms), optimizers, self._images
+            objective.terms, objective.parameters, optimizers, self._images
         )
         self._taken = 0
 
@@ -76,7 +75,7 @@ class FirstOrder:
     def advance(self, steps: int) -> list[Epoch]:
         # Device values are gathered and read once at the end: a wait per step would cost an
         # accelerator more than the step's own launch.
-        results = [self._step(self._parameters) for _ in range(steps)]
+        results = [self._step() for _ in range(steps)]
         first = self._taken + 1
         self._taken += steps
         values = [self._engine.to_numpy(result) for result in results]
@@ -113,7 +112,7 @@ class FirstOrder:
         """
         lanes = range(len(self._images))
         saved = [self.state(lane) for lane in lanes]
-        values = self._engine.to_numpy(self._step(self._parameters))
+        values = self._engine.to_numpy(self._step())
         for lane in lanes:
             self.restore(lane, saved[lane])
         return values

@@ -41,8 +41,7 @@ class LBFGS:
         reevaluate: bool,
     ):
         self._engine = engine
-        self._parameters = objective.parameters
-        self._values = engine.compile(engine.gradient(objective.terms))
+        self._values = engine.compile_evaluation(objective.terms, objective.parameters)
         self._direct = engine.compile(_direction)
         self._pair = engine.compile(_remember)
         free = _inside_box if box else _everywhere
@@ -66,7 +65,7 @@ class LBFGS:
         return np.array(ops.convert_to_numpy(self._x))
 
     def warm_up(self) -> None:
-        _, gradient = self._values(self._x, self._parameters)
+        _, gradient = self._values(self._x)
         direction = self._direct(self._hold(self._x, gradient), *self._memory)
         self._slope(self._x, gradient, direction)
         moved = self._move(self._x, direction, self._tensor(0.0))
@@ -82,7 +81,7 @@ class LBFGS:
         return [Epoch(tuple(began), tuple(evaluations), self._finished)]
 
     def evaluate(self) -> list[Evaluation]:
-        values, _ = self._values(self._x, self._parameters)
+        values, _ = self._values(self._x)
         return [_plain(values, self._count, self._steps)]
 
     def state(self, lane: int) -> dict[str, np.ndarray]:
@@ -170,7 +169,7 @@ class LBFGS:
         return ops.convert_to_tensor(number, dtype=self._dtype)
 
     def _counted(self, x, log: list[Evaluation]):
-        values, gradient = self._values(x, self._parameters)
+        values, gradient = self._values(x)
         self._count += 1
         log.append(_plain(values, self._count, self._steps))
         return log[-1], gradient

@@ -52,8 +52,7 @@ class LBFGSB:
         self, engine, objective: Objective, start: np.ndarray, *, memory: int, ftol: float,
         gtol: float, max_line_search: int,
     ):  # fmt: skip
-        self._parameters = objective.parameters
-        self._values = engine.compile(engine.gradient(objective.terms))
+        self._values = engine.compile_evaluation(objective.terms, objective.parameters)
         self._shape = start.shape
         self._x = np.asarray(start, np.float64).ravel()
         self._options = {
@@ -114,7 +113,7 @@ class LBFGSB:
 
     def _measure(self, x: np.ndarray):
         image = ops.convert_to_tensor(x.reshape(self._shape), dtype="float32")
-        values, gradient = self._values(image, self._parameters)
+        values, gradient = self._values(image)
         evaluation = Evaluation(self._count, self._steps, *(float(value[0]) for value in values))
         return evaluation, np.asarray(ops.convert_to_numpy(gradient), np.float64).ravel()
 
