@@ -1,0 +1,187 @@
+"""Style transfer as a class, for notebooks and scripts: two pictures in, every step's picture out.
+
+    from nstbench import NeuralStyleTransfer
+
+    images = NeuralStyleTransfer("style.jpg", "content.jpg").fit_style_transfer()
+    images[-1].save("result.png")
+    images[0].save("way.gif", save_all=True, append_images=images[1::10])
+
+The interface, the choice of layers and the constants are those of a published class of this name;
+what happens underneath is the benchmark's own core: its networks, objective, optimizer and engine.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nstbench import images as pictures
+from nstbench.errors import SettingsError
+from nstbench.optimizers.first_order import FirstOrder, make
+from nstbench.transfer import engine as engines
+from nstbench.transfer import extractors, objective
+from nstbench.transfer.weights import Progress
+
+# The published class: pictures of at most 512 pixels, Keras's Adam, a rate that falls to 0.8 of
+# itself in every 100 steps, half the content weight, all on pixels 0..255.
+LONGER_SIDE = 512
+ADAM = {
+    "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False,
+    "decay": 0.8, "decay_steps": 100,
+}  # fmt: skip
+CONTENT_FACTOR = 0.5
+PIXEL_SCALE = 255.0
+
+
+class NeuralStyleTransfer:
+    """One content picture, one style picture, one network.
+
+    `style_image` and `content_image` are whatever `images.load` reads: a built-in name, a path, an
+    array, a Pillow image. Both are reduced until their longer side is `size` pixels. `extractor` is
+    "vgg19", "vgg16", "alexnet", a model of `keras.applications` by name, or a Keras functional
+    model with the weights that it has; `weights` is, for a name, "imagenet", "random" or a path.
+
+    The style is taken from the first `n_style_layers` convolutions, the content from
+    `n_content_layers` convolutions counted back from the second last. As in the published class,
+    a convolution is a layer with "conv" in its name. `style_layers` and `content_layers` hold them.
+
+    Raises `SettingsError` for a network or a number of layers that cannot be, `ImageError` for a
+    picture, `WeightsError` where the weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        style_image: pictures.Source,
+        content_image: pictures.Source,
+        extractor="inception_v3",
+        n_style_layers: int = 5,
+        n_content_layers: int = 5,
+        *,
+        weights: str = "imagenet",
+        size: int = LONGER_SIDE,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ):
+        self.style = pictures.load(style_image, size, keep_aspect=True).pixels
+        self.content = pictures.load(content_image, size, keep_aspect=True).pixels
+        self._engine = engines.load(device)
+        with self._engine.scope():
+            self.extractor = _extractor(extractor, weights, self._engine, progress)
+        convolutions = _convolutions(self.extractor)
+        self.style_layers = _counted(convolutions, n_style_layers, "n_style_layers")
+        from_second_last = convolutions[-2::-1]
+        self.content_layers = _counted(from_second_last, n_content_layers, "n_content_layers")
+
+    def fit_style_transfer(
+        self,
+        epochs: int = 10,
+        learning_rate: float = 80.0,
+        steps_per_epoch: int = 100,
+        style_weight: float = 1e-2,
+        content_weight: float = 1e4,
+        show_image: bool = True,
+        show_interval: int = 90,
+        var_weight: float = 2,
+    ) -> list[Image.Image]:
+        """Restyle the content with Adam; the picture after every step, the last one the result.
+
+        The list has epochs * steps_per_epoch Pillow images (3 H W bytes each). `learning_rate` is
+        for pixels 0..255 and falls to 0.8 of itself in every 100 steps. The loss is the sum over
+
+            content layers   content_weight / 2 * mean((F - P)^2)
+            style layers     style_weight * mean((G_F / M_F - G_A / M_A)^2)
+            the picture      var_weight * (sum |dx| + sum |dy|), pixels 0..255
+
+        With `show_image` a notebook shows the picture every `show_interval` steps, in one place; a
+        script shows nothing and never waits.
+
+        Raises `SettingsError` where a number is not positive (the weights: not negative).
+        """
+        steps = _positive(epochs=epochs, steps_per_epoch=steps_per_epoch)
+        _positive(learning_rate=learning_rate, show_interval=show_interval)
+        _not_negative(
+            style_weight=style_weight, content_weight=content_weight, var_weight=var_weight
+        )
+        with self._engine.scope():
+            problem = self._objective(style_weight, content_weight, var_weight)
+            adam = make("adam", learning_rate / PIXEL_SCALE, ADAM)
+            optimizer = FirstOrder(self._engine, problem, [adam], self.content[None])
+            show = _Display(show_image, show_interval)
+            way = []
+            for step in range(steps):
+                optimizer.advance(1)
+                way.append(Image.fromarray(pictures.to_uint8(optimizer.images[0])))
+                show(step, way[-1])
+        return way
+
+    def _objective(self, style_weight, content_weight, var_weight) -> objective.Objective:
+        return objective.build(
+            self.extractor,
+            self.content,
+            [(self.style, 1.0)],
+            objective.ContentTerm(self.content_layers, CONTENT_FACTOR * content_weight),
+            objective.StyleTerm(self.style_layers, style_weight),
+            objective.VariationTerm(var_weight, scale=PIXEL_SCALE),
+            compile=self._engine.compile,
+        )
+
+
+class _Display:
+    """Shows pictures in a notebook, each in the place of the one before; elsewhere does nothing."""
+
+    def __init__(self, wanted: bool, interval: int):
+        self._interval = interval
+        self._in_notebook = wanted and _in_notebook()
+        self._place = None
+
+    def __call__(self, step: int, image: Image.Image) -> None:
+        if not self._in_notebook or step % self._interval:
+            return
+        if self._place is None:
+            from IPython.display import display
+
+            self._place = display(image, display_id=True)
+        else:
+            self._place.update(image)
+
+
+def _in_notebook() -> bool:
+    """Whether an IPython kernel runs this: then, and only then, IPython is imported already."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _extractor(chosen, weights: str, engine, progress) -> extractors.Extractor:
+    if not isinstance(chosen, str | Path):
+        return extractors.from_model(chosen)
+    pooling = "max" if chosen in ("vgg19", "vgg16") else None
+    kernels = engine.kernels("auto")
+    return extractors.build(str(chosen), weights, pooling, kernels, progress=progress)
+
+
+def _convolutions(extractor: extractors.Extractor) -> tuple[str, ...]:
+    """Taps of the layers with "conv" in their name, from the image upwards."""
+    return tuple(tap for tap in extractor.layers if "conv" in tap and not tap.endswith(".pre"))
+
+
+def _counted(layers: Sequence[str], count: int, name: str) -> tuple[str, ...]:
+    if not 1 <= count <= len(layers):
+        raise SettingsError(f"{name}={count} must be from 1 to {len(layers)} in this network")
+    return tuple(layers[:count])
+
+
+def _positive(**values: float) -> int | float:
+    """The values' product. Raises `SettingsError` for one that is not positive and finite."""
+    for name, value in values.items():
+        if not 0 < value < np.inf:
+            raise SettingsError(f"{name}={value} must be a positive number")
+    return np.prod(list(values.values())).item()
+
+
+def _not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < np.inf:
+            raise SettingsError(f"{name}={value} must not be negative")
