@@ -32,7 +32,7 @@ def test_runs_of_one_pair_and_budget_are_compared_by_their_yardsticks(tmp_path):
     assert table.notes == ["Without a yardstick: gatys_notebook."]
     captions = [cell.caption for cell in objectives_sheet(members).cells]
     assert captions[:2] == ["content", "style"]
-    assert captions[2] == "adain\ncontent 2, style 50, SSIM 0.5"
+    assert captions[2] == "adain\ncontent 2, style 50\nSSIM 0.500, PSNR 15.0 dB"
 
 
 def test_repeats_of_one_objective_are_no_comparison(tmp_path):

@@ -44,13 +44,17 @@ def _objective(run: Run) -> str:
     return json.dumps(run.record.settings.get("objective"), sort_keys=True, default=str)
 
 
+def objective_name(run: Run) -> str:
+    objective = run.record.settings.get("objective")
+    return str(objective.get("name") if isinstance(objective, dict) else objective)
+
+
 def labels(members: Sequence[Run]) -> list[str]:
     """The objectives' names, numbered where one name has several settings."""
     seen: dict[str, int] = defaultdict(int)
     made = []
     for run in members:
-        objective = run.record.settings.get("objective")
-        name = str(objective.get("name") if isinstance(objective, dict) else objective)
+        name = objective_name(run)
         seen[name] += 1
         made.append(name if seen[name] == 1 else f"{name}, variant {seen[name]}")
     return made
@@ -108,13 +112,12 @@ def objectives_sheet(members: Sequence[Run], order: int = 1) -> Sheet:
 
 def _yardsticks(run: Run) -> str:
     yardstick, quality = run.record.yardstick, run.record.quality
-    parts = {
-        "content": yardstick.content if yardstick else None,
-        "style": yardstick.style if yardstick else None,
-        "SSIM": quality.ssim if quality else None,
-    }
-    known = [f"{name} {short(value)}" for name, value in parts.items() if value is not None]
-    return ", ".join(known) or str(run.status)
+    if yardstick is None or None in (yardstick.content, yardstick.style):
+        return str(run.status)
+    distances = f"content {short(yardstick.content)}, style {short(yardstick.style)}"
+    known = quality is not None and None not in (quality.ssim, quality.psnr)
+    likeness = f"SSIM {quality.ssim:.3f}, PSNR {quality.psnr:.1f} dB" if known else ""
+    return f"{distances}\n{likeness}".rstrip()
 
 
 def _title(run: Run) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from nstbench.report import interactive
 from nstbench.report.drawings import Drawings
+from nstbench.report.objectives import objective_name
 from nstbench.report.plots import short
 from nstbench.report.reader import Damage, Run
 from nstbench.report.sheets import Gallery, frames, inputs, read_picture
@@ -99,7 +100,6 @@ def _context(contents: Contents) -> dict[str, Any]:
     legends = {plot.name: interactive.legend(plot) for plot in drawings.plots}
     if drawings.ratios:
         legends[drawings.ratios.name] = interactive.legend_of_ratios()
-    repeated = any(run.repeat for run in contents.runs)
     galleries = _galleries(drawings.galleries)
     return {
         "title": TITLE,
@@ -117,7 +117,7 @@ def _context(contents: Contents) -> dict[str, Any]:
         "missing": drawings.missing,
         "profile_notes": drawings.profile_notes,
         "galleries": galleries,
-        "runs": [_run(run, repeated) for run in sorted(contents.runs, key=_order)],
+        "runs": _runs(contents.runs),
         "damaged": [str(damage) for damage in contents.damaged],
         "version": version("nstbench"),
         "data": {
@@ -194,7 +194,9 @@ def _table(table: Table, results: Path) -> dict[str, Any]:
 
 
 def _kind(texts: pd.Series) -> str:
-    """Numbers stand to the right, one below the other; words to the left."""
+    """Numbers and pictures stand to the right, one below the other; words to the left."""
+    if texts.name == "Picture":
+        return "number"
     known = texts[texts != NONE]
     return "number" if len(known) and known.str.match(r"[-+\d]").mean() > 0.5 else "text"
 
@@ -270,7 +272,20 @@ def _order(run: Run) -> tuple:
     return (run.experiment or "~", run.optimizer, run.lr or 0, run.steps, run.repeat, run.id)
 
 
-def _run(run: Run, repeated: bool) -> dict[str, Any]:
+def _runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The runs in the order of their names, which say no more than is needed to tell them apart."""
+    repeated = any(run.repeat for run in runs)
+    several = len({run.problem for run in runs}) > 1
+    return [_run(run, repeated, several) for run in sorted(runs, key=_order)]
+
+
+def _problem(run: Run) -> str:
+    pictures = [run.record.content.name, *(style.name for style in run.record.style)]
+    size = f"{run.record.content.width} px"
+    return f"{' × '.join(pictures)}, {size}, {objective_name(run)}"
+
+
+def _run(run: Run, repeated: bool, several: bool) -> dict[str, Any]:
     record = run.record
     final, clocks = record.final, record.clocks
     numbers = []
@@ -284,6 +299,7 @@ def _run(run: Run, repeated: bool) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": f"{run.label}, {run.setup.epochs} epochs{repeat}{experiment}",
+        "problem": _problem(run) if several else "",
         "numbers": " · ".join(numbers),
         "status": str(run.status),
         "mark": STATUS_MARKS.get(str(run.status), "…"),
