@@ -90,22 +90,23 @@ def _carry_out(plan: Plan, todo: Sequence[Run]) -> tuple[dict[Path, Outcome], bo
     """
     outcomes: dict[Path, Outcome] = {}
     rest = list(todo)
-    for _ in range(LAUNCHES):
+    for launch in range(1, LAUNCHES + 1):
         broken = False
         try:
             returned = _launch(plan, rest)
         except KeyboardInterrupt:
-            return {run.directory: _settle(run, True) for run in todo} | outcomes, True
+            return {run.directory: _settle(run, True) for run in todo}, True
         except NstbenchError:
             raise
         except Exception as error:
             print(f"nstbench: the launcher broke: {_one_line(error)}", file=sys.stderr, flush=True)
             returned, broken = [], True
-        outcomes |= {outcome.directory: outcome for outcome in returned}
-        lost = [run for run in rest if run.directory not in outcomes]
-        outcomes |= {run.directory: _settle(run, False) for run in lost}
+        back = {outcome.directory: outcome for outcome in returned}
+        lost = [run for run in rest if run.directory not in back]
+        goes_on = broken and launch < LAUNCHES
+        outcomes |= back | {run.directory: _settle(run, goes_on) for run in lost}
         rest = [run for run in lost if outcomes[run.directory].status in CONTINUED]
-        if not (broken and rest):
+        if not (goes_on and rest):
             break
     return outcomes, False
 
@@ -197,8 +198,8 @@ def _check_launcher(composed: DictConfig) -> str:
     return name
 
 
-def _settle(run: Run, interrupted: bool) -> Outcome:
-    """What the run directory says of a run of which nothing came back."""
+def _settle(run: Run, goes_on: bool) -> Outcome:
+    """What the run directory says of a run of which nothing came back, and that may go on."""
     owner = wait_for_owner(run.directory)
     record = read_record(run.directory)
     if owner:
@@ -207,7 +208,7 @@ def _settle(run: Run, interrupted: bool) -> Outcome:
         return Outcome(run.directory, record.status, record.error)
     if record is None and not (run.directory / "log.txt").exists():
         return Outcome(run.directory, NOT_STARTED)
-    if interrupted:
+    if goes_on:
         return Outcome(run.directory, Status.INTERRUPTED)
     return mark_failed(run, "the process that waited for the run ended without a word")
 

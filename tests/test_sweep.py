@@ -207,7 +207,7 @@ def test_a_run_ends_when_its_parent_is_killed(tmp_path):
     assert read_record(runs(tmp_path)[0]).status == Status.INTERRUPTED
 
 
-KILLED = ("-m", "optimizer=adam,sgd", "lr=0.02,0.5", "epochs=40", "checkpoint_s=0.1")
+KILLED = ("-m", "optimizer=adam,sgd", "lr=0.02,0.5", "epochs=60", "checkpoint_s=0.1")
 
 
 def test_killed_twenty_times_the_records_are_those_of_an_undisturbed_sweep(tmp_path):
@@ -290,6 +290,18 @@ def test_the_serial_launcher_is_the_timed_mode_and_the_others_say_that_they_are_
         assert not record.timing_valid
         if record.status == Status.COMPLETED:
             assert any("joblib launcher may run several" in n for n in record.timing_notes)
+
+
+def test_a_launcher_whose_process_is_killed_loses_nothing(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    arguments = ("lr=0.1,0.2,0.3", "epochs=30", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    process = start(tmp_path, "-m", *arguments, epoch_s=0.05)
+    wait_until(lambda: rows_of(tmp_path) > 3)
+    psutil.Process(workers_of(process)[0].ppid()).kill()
+    assert process.wait(120) == 0
+    output = (tmp_path / "out.txt").read_text()
+    assert "the launcher broke: TerminatedWorkerError" in output and "3 completed" in output
+    assert not list(tmp_path.glob("results/runs/*/lock.*"))
 
 
 def test_submitits_executor_on_this_machine(tmp_path):

@@ -8,7 +8,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
-TOYS = ("nstbench.transfer.engine", "nstbench.problem", "nstbench.optimizers")
+TOYS = (
+    "nstbench.transfer.engine",
+    "nstbench.problem",
+    "nstbench.optimizers",
+    "skimage.metrics",  # brings half of SciPy
+)
 
 
 class Toys:

@@ -87,7 +87,7 @@ class Descent:
         self.taken = int(state["taken"])
 
 
-# ---- the names that the runner uses -----------------------------------------------------------
+# ---- the names that the runner imports ---------------------------------------------------------
 
 
 def load(first, second, progress=None):
@@ -121,3 +121,11 @@ def describe(picture):
 def create(chosen, engine, objective, starts):
     target = np.random.default_rng(2).random((SIDE, SIDE, 3))
     return Descent([c.lr for c in chosen], target, starts, objective.behaviour)
+
+
+def structural_similarity(content, picture, channel_axis, data_range):
+    return 1 - float(np.abs(content - picture).mean()) / data_range
+
+
+def peak_signal_noise_ratio(content, picture, data_range):
+    return float(-10 * np.log10(np.square(content - picture).mean()))
