@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from nstbench.errors import RecordError
 from nstbench.plan import Run
@@ -44,7 +45,7 @@ class Board:
     """Shows the progress of `runs` while its `with` block lasts; `done` were complete before."""
 
     def __init__(self, runs: Sequence[Run], done: int, console: Console | None = None):
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, markup=False)
         self._done_before = done
         self._seen = [
             _Seen(run, _stamp(run.directory / "run.json"), _stamp(run.directory / "log.txt"))
@@ -114,19 +115,21 @@ class Board:
 
 def summary(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> None:
     """Print every run's status, and the command `again` that continues where some are not done."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LOG_WIDTH)
+    # No markup: settings and errors may have brackets of their own.
+    width = None if Console().is_terminal else LOG_WIDTH
+    console = Console(width=width, markup=False, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")
+    table.add_column("settings", overflow="fold")
     table.add_column("status")
     for name in ("loss", "seconds"):
         table.add_column(name, justify="right")
     table.add_column("note", overflow="fold")
+    own = _own_settings([run for run, _ in outcomes])
     for run, outcome in outcomes:
         style = STYLES.get(outcome.status, "")
-        table.add_row(run.id, f"[{style}]{outcome.status}[/]" if style else outcome.status,
-                      *_figures(run, outcome))  # fmt: skip
+        status = Text(outcome.status, style)
+        table.add_row(run.id, " ".join(own[run.directory]), status, *_figures(run, outcome))
     console.print(table)
     counts = Counter(outcome.status for _, outcome in outcomes)
     console.print(", ".join(f"{number} {status}" for status, number in counts.items()))
@@ -142,8 +145,19 @@ def _figures(run: Run, outcome: Outcome) -> tuple[str, str, str]:
     if not _is_final(outcome) or record is None or not record.final or not record.clocks:
         return "", "", outcome.error or ""
     loss = "not finite" if record.final.loss is None else f"{record.final.loss:.6g}"
-    note = "" if record.timing_valid else "not a timing: " + "; ".join(record.timing_notes)
-    return loss, f"{record.clocks.total_s:.1f}", note
+    return loss, f"{record.clocks.total_s:.1f}", "" if record.timing_valid else _doubt(record)
+
+
+def _doubt(record: RunRecord) -> str:
+    """Why a run's seconds are no timing: the first reason; the record has them all."""
+    first, *more = record.timing_notes or ["no reason given"]
+    return f"not a timing: {first}" + (f" (and {len(more)} more)" if more else "")
+
+
+def _own_settings(runs: Sequence[Run]) -> dict[Path, list[str]]:
+    """What each run was told that not all were told."""
+    shared = set.intersection(*(set(run.overrides) for run in runs))
+    return {r.directory: [text for text in r.overrides if text not in shared] for r in runs}
 
 
 def _is_final(outcome: Outcome) -> bool:
