@@ -1,0 +1,165 @@
+"""The house rules that a parser can hold: what may import what, who names a backend, how long."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nstbench
+
+PACKAGE = Path(nstbench.__file__).parent
+MODULES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+LONGEST = 45  # lines of a function, its docstring aside
+
+# Floors from the ground up; a module imports only from floors below its own. A package's name
+# stands for all its modules.
+FLOORS = (
+    ("errors", "schema"),
+    ("transfer.losses", "transfer.kernels", "transfer.published", "clock", "machine", "lock"),
+    ("pictures",),
+    ("images", "transfer.weights"),
+    ("transfer.extractors", "transfer.engine"),
+    ("transfer.objective",),
+    ("optimizers.base", "optimizers.line_search", "optimizers.names"),
+    ("optimizers",),
+    ("config", "record"),
+    ("problem", "progress"),
+    ("runner",),
+    ("plan",),
+    ("worker",),
+    ("board",),
+    ("sweep",),
+    ("cli",),
+)
+BACKENDS = {"tensorflow", "jax", "torch"}
+HEAVY = {*BACKENDS, "keras", "skimage", "hydra", "scipy", "matplotlib", "pandas"}
+
+
+def name_of(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(tree):
+    """Dotted names of all modules that a file imports, at the top or inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(tree):
+    """The modules of this package among them."""
+    names = {name_of(path) for path in MODULES}
+    found = {name.removeprefix("nstbench.") for name in imported(tree) if "nstbench." in name}
+    return found & names
+
+
+def floor(name):
+    exact = [i for i, names in enumerate(FLOORS) if name in names]
+    whole = [i for i, names in enumerate(FLOORS) if name.split(".")[0] in names]
+    return (exact or whole or [None])[0]
+
+
+def ids(paths):
+    return [name_of(path) or "nstbench" for path in paths]
+
+
+PLACED = [path for path in MODULES if floor(name_of(path)) is not None]
+
+
+def test_every_module_of_the_harness_has_a_floor():
+    beside = ("", "__main__", "speed", "visualize", "style_transfer", "report", "animate")
+    loose = [n for n in map(name_of, MODULES) if floor(n) is None and n.split(".")[0] not in beside]
+    assert [n for n in loose if n != "transfer"] == []
+
+
+@pytest.mark.parametrize("path", PLACED, ids=ids(PLACED))
+def test_imports_point_down(path):
+    here = name_of(path)
+    for other in own(MODULES[path]):
+        same_package = other.split(".")[0] == here.split(".")[0]
+        if floor(other) is not None and not (same_package and floor(other) == floor(here)):
+            assert floor(other) < floor(here), f"{here} imports {other}"
+
+
+def test_only_the_engine_names_a_backend():
+    inside = [p for p in MODULES if name_of(p).split(".")[0] not in ("speed", "transfer.engine")]
+    naming = {
+        name_of(path)
+        for path in inside
+        if any(name.split(".")[0] in BACKENDS for name in imported(MODULES[path]))
+    }
+    assert naming == {"transfer.engine"}
+
+
+def test_the_core_neither_prints_nor_reads_a_clock():
+    for path in MODULES:
+        if name_of(path).startswith(("transfer.", "optimizers.")):
+            names = {n.id for n in ast.walk(MODULES[path]) if isinstance(n, ast.Name)}
+            assert "print" not in names, path
+            assert not {"time", "datetime"} & set(imported(MODULES[path])), path
+            if "weights" not in path.name and "published" not in path.name:
+                assert "open" not in names, path
+
+
+def test_the_report_imports_neither_runner_nor_backend():
+    for path in MODULES:
+        if name_of(path).startswith("report"):
+            names = {name.split(".")[0] for name in imported(MODULES[path])}
+            assert not names & {*BACKENDS, "keras"}, path
+            assert not own(MODULES[path]) & {"runner", "sweep", "worker", "cli"}, path
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("nstbench.cli", HEAVY), ("nstbench", HEAVY), ("nstbench.report", {*BACKENDS, "keras"})],
+)
+def test_importing_loads_nothing_heavy(module, heavy):
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & heavy
+
+
+def functions():
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, kinds):
+                yield f"{name_of(path)}.{node.name}", node
+
+
+def length(node):
+    first = node.body[0]
+    docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    described = first.end_lineno - first.lineno + 1 if docstring else 0
+    return node.end_lineno - node.lineno + 1 - described
+
+
+def test_functions_are_short():
+    assert [name for name, node in functions() if length(node) > LONGEST] == []
+
+
+def test_no_setting_hides_in_keyword_arguments():
+    """Hydra's options and a record's fields are passed on; drawings pass on their library's."""
+    hiding = {name for name, node in functions() if node.args.kwarg}
+    core = {
+        n
+        for n in hiding
+        if not n.startswith(("report.", "pictures.", "style_transfer.", "animate."))
+    }
+    assert core <= {"config.compose_config", "runner.record"}
+
+
+def test_nothing_mutable_lives_at_the_top_of_a_module():
+    """Upper-case tables are constants; a lower-case name bound at the top would be a state."""
+    for path, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    text = ast.unparse(target).lstrip("(_")
+                    assert text[:1].isupper() or text.startswith("all_"), f"{path.name}: {text}"
