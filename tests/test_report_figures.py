@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from synthetic import SyntheticRun, table1, write_runs
 
 from nstbench.report import curves, drawings, figures, interactive, plots, sheets, style
@@ -60,6 +61,13 @@ def test_an_unknown_optimizer_has_a_style_that_both_renderers_know():
 )
 def test_numbers_on_axes_are_short(value, text):
     assert plots.short(value) == text
+
+
+def test_every_curve_of_the_reports_figures_is_an_experiment_with_its_numbers():
+    for spec in FIGURES:
+        for curve in spec.curves:
+            made = yaml.safe_load((CONF / "experiment" / f"{curve.experiment}.yaml").read_text())
+            assert (made["lr"], made["epochs"]) == (curve.lr, spec.epochs), curve
 
 
 # Curves of repeats
