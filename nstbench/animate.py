@@ -61,6 +61,7 @@ class Film:
     times: tuple[float, ...]
     paths: tuple[Path, ...]
     losses: tuple[float, ...]
+    problem: str
     host: str
     timing_valid: bool
 
@@ -174,6 +175,7 @@ def read(run: Path, clock: str) -> Film:
         times=tuple(times[epoch] for epoch in epochs),
         paths=tuple(found[epoch] for epoch in epochs),
         losses=tuple(losses[epoch] for epoch in epochs),
+        problem=record.problem,
         host=str(record.machine.get("host", "unknown")),
         timing_valid=record.timing_valid,
     )
@@ -184,10 +186,12 @@ def _snapshots(run: Path) -> list[Path]:
 
 
 def doubts(films: Sequence[Film], clock: str) -> list[str]:
-    """Why a race over seconds would not be fair."""
-    if clock != "seconds" or len(films) < 2:
-        return []
+    """Why a race between `films` would not be fair."""
     notes = []
+    if len({film.problem for film in films}) > 1:
+        notes.append("these runs solve different problems: their losses cannot be compared")
+    if clock != "seconds" or len(films) < 2:
+        return notes
     if len({film.host for film in films}) > 1:
         notes.append("these runs were made on different machines: clock=evaluations is fair")
     disturbed = [film.label for film in films if not film.timing_valid]

@@ -94,7 +94,7 @@ def test_without_ffmpeg_the_extra_is_named(runs, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "film.gif").stat().st_size > 1000
 
 
-def test_unfair_seconds_are_said(tmp_path):
+def test_an_unfair_race_is_said(tmp_path):
     other = replace(SLOW, host="another", timing_valid=False)
     runs = [write_run(tmp_path, run) for run in (ADAM, other)]
     films = [animate.read(run, "seconds") for run in runs]
@@ -102,6 +102,9 @@ def test_unfair_seconds_are_said(tmp_path):
     assert len(notes) == 2 and "L-BFGS 1" in notes[1]
     assert animate.doubts(films, "evaluations") == []
     assert animate.doubts(films[1:], "seconds") == []
+    elsewhere = animate.read(write_run(tmp_path, replace(ADAM, content="cat")), "epochs")
+    (note,) = animate.doubts([films[0], elsewhere], "epochs")
+    assert "different problems" in note
 
 
 def test_a_run_without_snapshots_is_one_line(tmp_path, capsys):
