@@ -208,7 +208,7 @@ def test_layers_are_listed(capsys):
         (["filtres"], "did you mean filters"),
         (["reconstruct", "stile"], "did you mean reconstruct style"),
         (["layers", "extractor=resnet5"], "did you mean resnet50"),
-        (["features", "layer=block1_conv3", *SMALL], "did you mean block1_conv"),
+        (["features", "layer=block1_conv11", *SMALL], "did you mean block1_conv1"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
