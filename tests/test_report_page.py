@@ -29,6 +29,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 120_000  # milliseconds: a machine may be busy with other tests
 EVIL = "<script>window.pwned = 1</script>"
 EVIL_END = "</script><script>window.pwned = 2</script><img src=x onerror='window.pwned=3'>"
 
@@ -101,7 +102,9 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -135,6 +138,7 @@ def tab(request, browser, report):
     """The page at one width and colour scheme, with the network blocked."""
     width, scheme = request.param
     opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened.set_default_timeout(PATIENCE)
     tab = Tab(opened, width, scheme)
     opened.on("console", lambda message: tab.complaints.append(f"{message.type}: {message.text}"))
     opened.on("pageerror", lambda error: tab.complaints.append(str(error)))
