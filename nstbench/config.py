@@ -254,8 +254,8 @@ def resolve(overrides: Sequence[str]) -> Settings:
     settings.optimizer.lr = settings.lr  # one rate, wherever it was given
     settings.backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     settings.command = list(overrides)
-    settings.epochs = max(1, round(settings.epochs * settings.epochs_scale))
     _validate(settings)
+    settings.epochs = max(1, round(settings.epochs * settings.epochs_scale))
     return settings
 
 

@@ -252,7 +252,9 @@ def _group(settings: Settings) -> str:
     """Equal for runs that may be lanes of one batch."""
     if settings.optimizer.name in ("lbfgs", "lbfgsb"):  # they advance one picture at a time
         return config.run_id(settings)
-    own = ("optimizer", "lr", "epochs", "repeat", "experiment", "reported_seconds", "command")
+    own = {"optimizer", "lr", "repeat", "init", "experiment", "reported_seconds", "command"}
+    if settings.weights != "random":  # the seed is that of the start image alone
+        own.add("seed")
     return config.digest({k: v for k, v in asdict(settings).items() if k not in own})
 
 

@@ -54,6 +54,7 @@ class _Lane:
     error: str | None = None
     notes: list[str] = field(default_factory=list)
     finished_early: str | None = None
+    end: tuple[np.ndarray, Evaluation] | None = None  # picture and loss where it ended
 
     @property
     def is_over(self) -> bool:
@@ -171,6 +172,16 @@ class _Session:
                     for lane in self.lanes:
                         if not lane.is_over:
                             lane.status, lane.error = Status.INTERRUPTED, f"stopped by {stop[0]}"
+                self._settle()
+
+    def _settle(self) -> None:
+        """Keep picture and loss of every lane that has just ended: the others may go on."""
+        ended = [i for i, lane in enumerate(self.lanes) if lane.is_over and lane.end is None]
+        if ended:
+            with self.clocks.measure("measure"):
+                pictures, losses = self.optimizer.images, self.optimizer.evaluate()
+            for index in ended:
+                self.lanes[index].end = pictures[index], losses[index]
 
     def _store(self, index: int, lane: _Lane, epoch: Epoch) -> None:
         """Put one epoch of one lane on record."""
@@ -211,7 +222,9 @@ class _Session:
         """Measure the pictures, save them, and write the final records."""
         self.watch.stage("measuring")
         with self.clocks.measure("measure"), self.engine.scope():
-            pictures, ends = self.optimizer.images, self.optimizer.evaluate()
+            self._settle()  # a run that had all its epochs when it was killed
+            pictures = np.stack([lane.end[0] for lane in self.lanes])
+            ends = [lane.end[1] for lane in self.lanes]
             qualities = [_quality(picture, self.problem.content.pixels) for picture in pictures]
             yardsticks = self._yardsticks(pictures, ends)
         for lane, picture, end, quality, yardstick in zip(
@@ -254,9 +267,9 @@ class _Session:
         """`run.json` as things stand for one lane."""
         load = {"start": self.load_before, "end": machine.load()}
         notes = lane.notes + machine.timing_notes(load["start"], load["end"])
-        if len(self.lanes) > 1:
-            notes.append(f"advanced as one of {len(self.lanes)} runs in a batch")
         over = lane.status != Status.RUNNING
+        if len(self.lanes) > 1:
+            notes.append(f"advanced as one of {len(self.lanes)} runs in a batch{self._rate(over)}")
         weights = self.problem.extractor.weights
         seconds = {f"{name}_s": value for name, value in self.clocks.seconds.items()}
         network = schema.Weights(
@@ -284,6 +297,12 @@ class _Session:
             finished_early=lane.finished_early,
             **results,
         )
+
+    def _rate(self, over: bool) -> str:
+        """What a batch is for: evaluations per second of all its runs together."""
+        seconds = self.clocks.seconds.get("optimise", 0.0)
+        evaluations = sum(lane.evaluations for lane in self.lanes)
+        return f", {evaluations / seconds:.3g} evaluations/s in all" if over and seconds else ""
 
     def _facts(self) -> dict[str, Any]:
         """What the loss depends on and only loading can tell."""

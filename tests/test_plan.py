@@ -122,6 +122,22 @@ def test_runs_of_one_problem_advance_together_and_others_do_not():
     assert [len(batch) for batch in plan.batches(made.runs, 1)] == [1] * 6
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sizes"),
+    [
+        (["init=noise", "seed=1,2", "lr=0.1,0.2"], [4]),
+        (["init=noise,content,grey", "repeat=0,1"], [6]),
+        (["weights=random", "seed=1,2", "lr=0.1,0.2"], [2, 2]),  # two networks
+        (["epochs=5,9", "lr=0.1,0.2"], [2, 2]),
+        (["precision=float32,bfloat16"], [1, 1]),
+        (["lr=1,2,3,4,5,6,7,8,9,10"], [8, 2]),
+    ],
+)
+def test_lanes_differ_in_start_rate_and_optimizer_alone(arguments, sizes):
+    made = plan.make([*arguments, "vectorize=8"])
+    assert [len(batch) for batch in plan.batches(made.runs, made.vectorize)] == sizes
+
+
 def test_settings_of_hydra_go_to_the_launcher():
     made = plan.make(["lr=0.1,0.2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     assert made.launcher == ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

@@ -1,0 +1,296 @@
+"""One run in this process, with a small valley in the network's place; all else is real."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from keras import ops
+
+from nstbench import config, images, problem, runner
+from nstbench.errors import LockedError, SettingsError
+from nstbench.optimizers.first_order import FirstOrder
+from nstbench.record import RunDirectory, read_rows
+from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+from nstbench.transfer.objective import Objective
+
+NOT_SECONDS = [name for name in EPOCH_COLUMNS if name not in ("optimise_s", "wall_s")]
+
+
+def valley(images_, parameters):
+    """Curved, with its minimum inside the box; with log=1 not finite where a pixel is 0."""
+    flat = ops.reshape(images_, (images_.shape[0], -1))
+    log = parameters["log"]
+    pull = ops.sum(ops.square(flat - 0.3), axis=1)
+    bend = ops.sum(ops.square(flat[:, 1:] - ops.square(flat[:, :-1])), axis=1)
+    return {"content": pull, "style": bend, "tv": -log * ops.sum(ops.log(flat + 1.0 - log), axis=1)}
+
+
+@pytest.fixture(autouse=True)
+def small_problem(monkeypatch):
+    def load(settings, engine, progress=None):
+        log = 0.0 if settings.content == "astronaut" else 1.0
+        pixels = np.random.default_rng(1).random((8, 8, 3), np.float32)
+        picture = images.Picture(settings.content, 0.1 + 0.8 * pixels)
+        extractor = SimpleNamespace(weights=SimpleNamespace(source="none", sha256="none"))
+        objective = Objective(valley, {"log": ops.convert_to_tensor(log, dtype=engine.dtype)})
+        return problem.Problem(picture, [picture], extractor, objective)
+
+    monkeypatch.setattr(problem, "load", load)
+
+
+class Watch:
+    """Calls `act(epoch)` after every epoch."""
+
+    def __init__(self, act=lambda epoch: None):
+        self.act, self.epochs, self.stages = act, 0, []
+
+    def stage(self, what):
+        self.stages.append(what)
+
+    def download(self, name, done, total):
+        raise AssertionError("nothing to fetch")
+
+    def epoch(self, row, settings):
+        self.epochs += 1
+        self.act(row["epoch"])
+
+
+@pytest.fixture
+def settle(tmp_path):
+    """Settings of a run below `tmp_path / folder`."""
+
+    def make(*overrides, folder="results"):
+        shared = [f"out={tmp_path / folder}", "epochs=6", "steps_per_epoch=2", "checkpoint_s=0"]
+        return config.resolve([*shared, *overrides])
+
+    return make
+
+
+def table(settings, name="epochs", columns=EPOCH_COLUMNS):
+    return read_rows(config.run_directory(settings) / f"{name}.csv", columns)
+
+
+def losses(settings):
+    return [[row[name] for name in NOT_SECONDS] for row in table(settings)]
+
+
+def trace(settings):
+    return (config.run_directory(settings) / "trace.csv").read_bytes()
+
+
+def picture(settings):
+    return (config.run_directory(settings) / "image.png").read_bytes()
+
+
+def test_a_run_that_completes(settle):
+    settings, watch = settle("snapshots=3"), Watch()
+    record = runner.run(settings, watch)
+    directory = config.run_directory(settings)
+    assert record.status == Status.COMPLETED and record.error is None
+    assert watch.stages == ["loading the network", "compiling", "optimising", "measuring"]
+    assert [int(row["epoch"]) for row in table(settings)] == list(range(1, 7))
+    assert [int(row["step"]) for row in table(settings)] == list(range(2, 13, 2))
+    assert len(table(settings, "trace", TRACE_COLUMNS)) == 12
+    assert (record.final.epochs, record.final.steps, record.final.evaluations) == (6, 12, 12)
+    assert record.final.loss < float(table(settings)[0]["loss"])
+    assert record.final.loss_best <= float(table(settings)[-1]["loss_best"])
+    assert record.quality.ssim < 1 and record.yardstick.loss == pytest.approx(record.final.loss)
+    frames = sorted(path.name for path in (directory / "frames").iterdir())
+    assert frames == ["epoch_00000.png", "epoch_00003.png", "epoch_00006.png"]
+    assert (directory / "frames" / "epoch_00006.png").read_bytes() == picture(settings)
+    assert not (directory / "checkpoint.npz").exists()
+    clocks = record.clocks
+    parts = clocks.compile_s + clocks.optimise_s + clocks.measure_s + clocks.io_s
+    assert 0 < parts <= clocks.total_s
+    assert record.machine["devices"] == ["CPU"] and record.machine["precision"] == "float32"
+
+
+def test_mean_and_last_loss_of_an_epoch(settle):
+    settings = settle()
+    runner.run(settings, Watch())
+    steps = [float(row["loss"]) for row in table(settings, "trace", TRACE_COLUMNS)]
+    for index, row in enumerate(table(settings)):
+        pair = steps[2 * index : 2 * index + 2]
+        assert float(row["loss"]) == pytest.approx(sum(pair) / 2)
+        assert float(row["loss_last"]) == pair[-1]
+        assert float(row["loss_best"]) == min(steps[: 2 * index + 2])
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "lbfgs", "lbfgsb"])
+def test_the_same_settings_give_the_same_bytes(settle, optimizer):
+    first = settle(f"optimizer={optimizer}", folder="first")
+    second = settle(f"optimizer={optimizer}", folder="second")
+    for settings in (first, second):
+        runner.run(settings, Watch())
+    assert trace(first) == trace(second)
+    assert picture(first) == picture(second)
+
+
+def test_a_complete_run_is_not_computed_again_unless_forced(settle):
+    settings, again = settle(), Watch()
+    first = runner.run(settings, Watch())
+    assert runner.run(settings, again) == first
+    assert again.stages == []
+    forced = settle("force=true")
+    assert config.run_directory(forced) == config.run_directory(settings)
+    before = trace(settings)
+    assert runner.run(forced, again).status == Status.COMPLETED
+    assert again.epochs == 6 and trace(forced) == before
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs", "lbfgsb"])
+@pytest.mark.parametrize("by", ["SIGTERM", "kill"])
+def test_a_stopped_run_continues_unnoticed(settle, optimizer, by):
+    """`kill` ends it after an epoch's rows are written and before its checkpoint is."""
+    whole = settle(f"optimizer={optimizer}", folder="whole")
+    runner.run(whole, Watch())
+
+    def stop(epoch):
+        if epoch == 3 and by == "kill":
+            raise KeyboardInterrupt
+        if epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    settings = settle(f"optimizer={optimizer}", folder="stopped")
+    if by == "kill":
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(settings, Watch(stop))
+    else:
+        record = runner.run(settings, Watch(stop))
+        assert (record.status, record.error) == (Status.INTERRUPTED, "stopped by SIGTERM")
+    assert 0 < len(table(settings)) < 6
+    watch = Watch()
+    record = runner.run(settings, watch)
+    assert record.status == Status.COMPLETED
+    if optimizer != "lbfgsb":  # SciPy's state cannot be kept: it starts again
+        assert watch.epochs == (3 if by == "SIGTERM" else 4)
+        assert any("continued from a checkpoint" in note for note in record.timing_notes)
+    assert losses(settings) == losses(whole)
+    assert trace(settings) == trace(whole)
+    assert picture(settings) == picture(whole)
+
+
+def test_divergence_is_a_result(settle):
+    settings = settle("optimizer=sgd", "lr=10", "content=coffee")
+    record = runner.run(settings, Watch())
+    assert record.status == Status.DIVERGED and record.error is None
+    assert record.final.epochs == len(table(settings))
+    assert 1 <= len(table(settings)) < 6
+    assert table(settings)[-1]["loss"] == "nan"
+    assert runner.run(settings, Watch()).finished == record.finished
+
+
+def test_a_failure_is_on_record_and_passed_on(settle, monkeypatch):
+    settings = settle()
+
+    def broken(self, steps):
+        raise RuntimeError("out of pixels")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FirstOrder, "advance", broken)
+        with pytest.raises(RuntimeError):
+            runner.run(settings, Watch())
+    with RunDirectory(config.run_directory(settings)) as directory:
+        record = directory.read_record()
+    assert (record.status, record.error) == (Status.FAILED, "RuntimeError: out of pixels")
+    assert not record.timing_valid
+    assert runner.run(settings, Watch()).status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("device", ["gpu:7", "gpux"])
+def test_a_device_that_is_not_there_is_told_and_not_recorded(settle, device):
+    settings = settle(f"device={device}")
+    with pytest.raises(SettingsError, match="device"):
+        runner.run(settings, Watch())
+    assert not (config.run_directory(settings) / "run.json").exists()
+
+
+def test_two_processes_never_write_one_directory(settle):
+    settings = settle()
+
+    def rival(epoch):
+        if epoch == 2:
+            with pytest.raises(LockedError):
+                runner.run(settings, Watch())
+
+    assert runner.run(settings, Watch(rival)).status == Status.COMPLETED
+
+
+# ---- batches ------------------------------------------------------------------------------------
+
+
+def batch(settle, folder):
+    lanes = (
+        ("optimizer=adam", "lr=0.02"),
+        ("optimizer=adam", "lr=0.1"),
+        ("optimizer=sgd", "lr=0.01"),
+        ("optimizer=adagrad", "init=grey"),
+    )
+    return [settle(*lane, folder=folder) for lane in lanes]
+
+
+def test_lanes_leave_what_the_separate_runs_leave(settle):
+    alone, together = batch(settle, "alone"), batch(settle, "together")
+    for settings in alone:
+        runner.run(settings, Watch())
+    records = runner.run_together(together, Watch())
+    for one, other, record in zip(alone, together, records, strict=True):
+        first, second = (
+            [float(row["loss"]) for row in table(s, "trace", TRACE_COLUMNS)] for s in (one, other)
+        )
+        assert second == pytest.approx(first, rel=1e-5)
+        assert record.status == Status.COMPLETED and not record.timing_valid
+        (note,) = [note for note in record.timing_notes if "batch" in note]
+        assert "one of 4 runs" in note and "evaluations/s in all" in note
+
+
+def test_a_stopped_batch_continues_unnoticed(settle):
+    whole, stopped = batch(settle, "whole"), batch(settle, "stopped")
+    runner.run_together(whole, Watch())
+
+    def stop(epoch):
+        if epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            watch.act = lambda epoch: None
+
+    watch = Watch(stop)
+    records = runner.run_together(stopped, watch)
+    assert {record.status for record in records} == {Status.INTERRUPTED}
+    runner.run_together(stopped, Watch())
+    for one, other in zip(whole, stopped, strict=True):
+        assert trace(one) == trace(other) and picture(one) == picture(other)
+
+
+def test_lanes_at_different_epochs_start_anew(settle):
+    whole, stopped = batch(settle, "whole"), batch(settle, "stopped")
+    runner.run_together(whole, Watch())
+
+    def stop(epoch):
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    runner.run(stopped[0], Watch(stop))
+    assert {r.status for r in runner.run_together(stopped, Watch())} == {Status.COMPLETED}
+    for one, other in zip(whole, stopped, strict=True):
+        assert trace(one) == trace(other) and picture(one) == picture(other)
+
+
+def test_a_lane_ends_where_its_own_run_would(settle):
+    """One has fewer epochs, one diverges; the last goes on alone and is not touched by them."""
+    lanes = [("lr=0.05", "epochs=2"), ("optimizer=sgd", "lr=10"), ("lr=0.01",)]
+    alone, together = (
+        [settle(*lane, "content=coffee", folder=folder) for lane in lanes]
+        for folder in ("alone", "together")
+    )
+    expected = [runner.run(settings, Watch()) for settings in alone]
+    records = runner.run_together(together, Watch())
+    assert [r.status for r in records] == [Status.COMPLETED, Status.DIVERGED, Status.COMPLETED]
+    for one, other, first, second in zip(alone, together, expected, records, strict=True):
+        assert first.status == second.status
+        assert len(table(one)) == len(table(other))
+        assert first.final.epochs == second.final.epochs
+        if first.final.loss is not None:
+            assert second.final.loss == pytest.approx(first.final.loss, rel=1e-5)
+            assert second.quality.ssim == pytest.approx(first.quality.ssim, abs=1e-4)
