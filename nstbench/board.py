@@ -12,21 +12,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from nstbench.errors import RecordError
 from nstbench.plan import Run
 from nstbench.record import read_record
-from nstbench.schema import RunRecord, Status
+from nstbench.schema import Clocks, RunRecord, Status
 from nstbench.worker import Outcome
 
 POLL_S = 1.0  # seconds between two looks, each a few stat calls per run: nothing beside a run
 LOG_EVERY_S = 60.0  # seconds between two lines of a log while nothing changes
 LOG_WIDTH = 160  # columns of the last table where there is no terminal
+FINAL = (Status.COMPLETED, Status.DIVERGED)
 STYLES = {Status.COMPLETED: "green", Status.DIVERGED: "yellow", Status.FAILED: "red"}
 
 
@@ -39,6 +41,7 @@ class _Seen:
     log_stamp: int
     state: str = "left"
     epoch: int = 0
+    clocks: Clocks | None = None  # once it is over
 
 
 class Board:
@@ -52,14 +55,14 @@ class Board:
             for run in runs
         ]
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TimeRemainingColumn(),
-            console=self._console, transient=True, refresh_per_second=1,
+            TextColumn("{task.description}"), BarColumn(bar_width=24),
+            TextColumn("{task.fields[left]}"), console=self._console, transient=True, refresh_per_second=1,
             disable=not self._console.is_terminal,
         )  # fmt: skip
-        self._task = self._bars.add_task("starting", total=sum(run.epochs for run in runs))
+        self._task = self._bars.add_task("starting", total=sum(r.epochs for r in runs), left="")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._began = self._logged = time.monotonic()
+        self._logged = time.monotonic()
 
     def __enter__(self) -> "Board":
         self._bars.start()
@@ -82,13 +85,16 @@ class Board:
                 before = seen.state
                 seen.state, seen.epoch = _state(seen), _epochs(seen.run)
                 if seen.state != before:
+                    record = _record(seen.run)
+                    seen.clocks = record.clocks if record and seen.state in FINAL else None
                     self._log(f"{seen.run.id}: {_started_or_ended(seen)}  ({self._counts()})")
-        epochs = sum(self._share(seen) for seen in self._seen)
         running = next((seen for seen in self._seen if seen.state == "running"), None)
         where = f"  {running.run.id} epoch {running.epoch}/{running.run.epochs}" if running else ""
-        self._bars.update(self._task, completed=epochs, description=self._counts() + where)
+        done = sum(self._share(seen) for seen in self._seen)
+        what, left = self._counts() + where, self._time_left()
+        self._bars.update(self._task, completed=done, description=what, left=left)
         if time.monotonic() - self._logged > LOG_EVERY_S:
-            self._log(f"{self._counts()}{where}{self._time_left(epochs)}")
+            self._log(f"{what}  {left}")
 
     def _counts(self) -> str:
         states = Counter(seen.state for seen in self._seen)
@@ -102,10 +108,17 @@ class Board:
         """Epochs of a run that need no waiting for any more."""
         return seen.epoch if seen.state in ("left", "running") else seen.run.epochs
 
-    def _time_left(self, epochs: int) -> str:
-        left = sum(seen.run.epochs for seen in self._seen) - epochs
-        elapsed = time.monotonic() - self._began
-        return f"  about {left * elapsed / epochs / 60:.0f} min left" if epochs else ""
+    def _time_left(self) -> str:
+        """From the runs that are over: what a start costs, and what an epoch does."""
+        over = [(seen.clocks, seen.epoch) for seen in self._seen if seen.clocks and seen.epoch]
+        if not over:
+            return ""
+        start_s = mean(clocks.total_s - clocks.optimise_s for clocks, _ in over)
+        epoch_s = sum(clocks.optimise_s for clocks, _ in over) / sum(epochs for _, epochs in over)
+        states = Counter(seen.state for seen in self._seen)
+        epochs = sum(seen.run.epochs - self._share(seen) for seen in self._seen)
+        seconds = (start_s * states["left"] + epoch_s * epochs) / max(1, states["running"])
+        return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
 
     def _log(self, text: str) -> None:
         self._logged = time.monotonic()
@@ -161,7 +174,7 @@ def _own_settings(runs: Sequence[Run]) -> dict[Path, list[str]]:
 
 
 def _is_final(outcome: Outcome) -> bool:
-    return outcome.status in (Status.COMPLETED, Status.DIVERGED)
+    return outcome.status in FINAL
 
 
 def _state(seen: _Seen) -> str:

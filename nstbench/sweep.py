@@ -41,7 +41,6 @@ LAUNCHERS = {
 }
 EXTRAS = {"submitit_local": "slurm"}  # the extra of pyproject.toml, where not named as the launcher
 
-FINAL = (Status.COMPLETED, Status.DIVERGED)
 NOT_STARTED = "not started"
 CONTINUED = (Status.INTERRUPTED, NOT_STARTED)  # what a broken launcher leaves that can go on
 LAUNCHES = 3  # a launcher that breaks more often will go on breaking
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     board.summary([(run, outcomes[run.directory]) for run in plan.runs], _again(arguments))
     if interrupted:
         return 130
-    return 0 if all(outcome.status in FINAL for outcome in outcomes.values()) else 1
+    return 0 if all(outcome.status in board.FINAL for outcome in outcomes.values()) else 1
 
 
 def _final_status(run: Run) -> Status | None:
