@@ -2,11 +2,12 @@
 
 Tolerances are the deviations between float32 and float64 that the golden values' notes list.
 
-Two of them need a word. Adam's 6e-6 is 6.3e-6 under JAX, and becomes 2e-5 over 20 steps: the weights
-recovered from the package index differ from the published ones by up to 2e-7, and that alone, in
-double precision, moves Adam's eighteenth loss by 1.5e-5. L-BFGS is compared over its whole length
-in double precision, where it agrees to 4e-8: in single precision its first line search decides
-between two lengths by the last bits of the loss, and networks that sum in another order part ways.
+Two of them need a word. Adam's 6e-6 is 6.3e-6 under JAX, and becomes 2e-5 over 20 steps: the
+weights recovered from the package index differ from the published ones by up to 2e-7, and that
+alone, in double precision, moves Adam's eighteenth loss by 1.5e-5. L-BFGS is compared over its
+whole length in double precision, where it agrees to 4e-8: in single precision its first line search
+decides between two lengths by the last bits of the loss, and networks that sum in another order
+part ways.
 """
 
 import json
