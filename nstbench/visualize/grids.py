@@ -95,5 +95,5 @@ def in_rows(cells: Sequence[Cell], columns: int) -> list[list[Cell]]:
 
 
 def columns_for(count: int) -> int:
-    """Columns of a nearly square grid, at most 16."""
-    return min(16, max(4, int(np.ceil(np.sqrt(count)))))
+    """Columns of a grid that is not much taller than wide: a power of two, as channels are."""
+    return 4 if count <= 16 else 8 if count <= 64 else 16

@@ -51,7 +51,13 @@ def features(picture: Picture, maps: Maps, network: str, weights: str) -> Grid:
 
 
 def _range(number: int, low: float, high: float) -> str:
-    return f"{number}   {low:.3g} to {high:.3g}" if low < 0 else f"{number}   {high:.3g}"
+    return (
+        f"{number}   {_short(low)} to {_short(high)}" if low < 0 else f"{number}   {_short(high)}"
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def content(target: Picture, made: Sequence[Reconstruction], steps: int, weights: str) -> Grid:
