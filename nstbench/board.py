@@ -56,7 +56,8 @@ class Board:
         ]
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]}"), console=self._console, transient=True, refresh_per_second=1,
+            TextColumn("{task.fields[left]}"),
+            console=self._console, transient=True, refresh_per_second=1,
             disable=not self._console.is_terminal,
         )  # fmt: skip
         self._task = self._bars.add_task("starting", total=sum(r.epochs for r in runs), left="")
