@@ -7,6 +7,7 @@ machine, fails without one in continuous integration.
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,6 +130,13 @@ class Tab:
             f"return {script}; }})()"
         )
 
+    def until(self, script: str, value) -> None:
+        """Wait for it here, not in the page, whose security policy forbids eval."""
+        last = time.monotonic() + PATIENCE / 1000
+        while self.plot(script) != value and time.monotonic() < last:
+            self.page.wait_for_timeout(20)
+        assert self.plot(script) == value
+
 
 VIEWS = [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")]
 
@@ -153,7 +161,7 @@ def tab(request, browser, report):
 
     opened.route("**/*", block)
     opened.goto(address)
-    opened.wait_for_function("document.querySelectorAll('.plot .main-svg').length > 0")
+    opened.locator(".plot .main-svg").first.wait_for(state="attached")
     yield tab
     assert not tab.complaints  # whatever the tests did to it
     assert not [url for url in tab.requests if not url.startswith(("data:", "blob:"))]
@@ -234,12 +242,11 @@ def test_every_figure_can_be_chosen(tab):
 
 def test_colours_follow_the_scheme(tab):
     bright = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0] > 128"
-    ink = "document.querySelector('#plotter-curves .plot').layout.font.color"
-    for scheme, colour in (("light", "#1b1d20"), ("dark", "#e7e5e0"), (tab.scheme, None)):
+    for scheme, ink in (("light", "#1b1d20"), ("dark", "#e7e5e0")):
         tab.page.emulate_media(color_scheme=scheme)
-        if colour:
-            tab.page.wait_for_function(f"{ink} === '{colour}'")  # the page hears of it later
-            assert tab.at(bright) == (scheme == "light")
+        tab.until("plot.layout.font.color", ink)  # the page hears of it a moment later
+        assert tab.at(bright) == (scheme == "light")
+    tab.page.emulate_media(color_scheme=tab.scheme)
 
 
 def gallery(tab):
