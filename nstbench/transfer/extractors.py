@@ -14,7 +14,7 @@ Only what lies below the deepest wanted tap is computed.
 import contextlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,15 @@ def build(
     kernels: str = "direct",
     seed: int = 0,
     progress: Progress | None = None,
+    taps: Collection[str] | None = None,
 ) -> Extractor:
     """The extractor `name`: "vgg19", "vgg16", "alexnet" or a model of `keras.applications`.
 
     `weights` as in `weights.load`; a model of `keras.applications` knows "imagenet", "random" and
     a path. `pooling` is "max" or "avg" for a VGG and None otherwise. `kernels` is "direct" or
     "fast" (see `kernels.prepare`). `seed` draws random weights; `progress` is told of downloads.
+    `taps` are the only layers that will be asked for, None where any may be: weights above them
+    are not kept.
 
     Raises `SettingsError` for an unknown name or an option that the network lacks, `WeightsError`
     where the weights cannot be had.
@@ -103,10 +106,10 @@ def build(
         )
     if is_vgg:
         loaded = network_weights.load(name, weights, progress, seed)
-        return _sequence(loaded, _vgg_steps(loaded, POOLINGS[pooling]), kernels == "fast")
+        return _sequence(loaded, _vgg_steps(loaded, POOLINGS[pooling]), kernels == "fast", taps)
     if name == "alexnet":
         loaded = network_weights.load(name, weights, progress, seed)
-        return _sequence(loaded, _alexnet_steps(loaded), kernels == "fast")
+        return _sequence(loaded, _alexnet_steps(loaded), kernels == "fast", taps)
     return _application(name, weights, seed, progress)
 
 
@@ -116,14 +119,21 @@ def build(
 _Step = Callable[[Any, Mapping], Any]  # (tensor, parameters) -> tensor
 
 
-def _sequence(loaded: NetworkWeights, steps: dict[str, _Step], fast: bool) -> Extractor:
-    """An extractor whose taps `steps` follow one another."""
+def _sequence(
+    loaded: NetworkWeights, steps: dict[str, _Step], fast: bool, taps: Collection[str] | None
+) -> Extractor:
+    """An extractor whose taps `steps` follow one another; it holds what `taps` need."""
+    names = list(steps)
+    depth = max((names.index(tap) for tap in taps or names if tap in steps), default=len(names))
+    needed = {name.removesuffix(".pre") for name in names[: depth + 1]}
     parameters = {
         name: {
-            key: ops.convert_to_tensor(array)
+            # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
+            key: ops.copy(ops.convert_to_tensor(array))
             for key, array in convolutions.prepare(kernel, bias, fast).items()
         }
         for name, (kernel, bias) in loaded.layers.items()
+        if name in needed
     }
     preprocess = _PREPROCESSING[loaded.preprocessing]
 

@@ -1,0 +1,152 @@
+"""The command line as a user meets it: answers, mistakes, runs, stops and continuations.
+
+Where the network does not matter, the toy of `light/` stands in its place; one run is real.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nstbench import config
+from nstbench.record import read_record, read_rows
+from nstbench.schema import EPOCH_COLUMNS, Status
+
+HERE = Path(__file__).resolve().parent
+HELP_S = 1.5  # seconds of processor time in which --help answers
+
+
+def environment(light, epoch_s=0.0):
+    path = [str(HERE / "light")] * light + [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "TOY_EPOCH_S": str(epoch_s)}
+
+
+def command(folder, *arguments, light=True):
+    """Exit code, output and errors of one command line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nstbench", *arguments],
+        cwd=folder, env=environment(light), capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def only_run(folder):
+    (directory,) = (folder / "results" / "runs").iterdir()
+    return directory
+
+
+def processor_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_help_answers_at_once_and_names_every_optimizer(tmp_path):
+    before = processor_seconds()
+    code, output, errors = command(tmp_path, "--help", light=False)
+    assert processor_seconds() - before < HELP_S
+    assert (code, errors) == (0, "")
+    for name in [*config.choices("optimizer"), "-m", "suite=", "--cfg"]:
+        assert name in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_and_settings(tmp_path):
+    code, output, _ = command(tmp_path, "--version")
+    assert code == 0 and output.strip()[0].isdigit()
+    code, output, _ = command(tmp_path, "--cfg", "optimizer=sgd", "lr=0.5")
+    assert code == 0 and "momentum: 0.0" in output and "lr: 0.5" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["optimizer=adan"], ["unknown optimizer 'adan'", "adam"]),
+        (["optimiser=adam"], ["unknown setting 'optimiser'", "optimizer"]),
+        (["optimizer.beta1=0.5"], ["optimizer.beta1", "optimizer.beta_1"]),
+        (["lr=-1"], ["lr=-1", "positive"]),
+        (["lr=fast"], ["lr", "fast"]),
+        (["epochs=0", "epochs_scale=1"], ["epochs", "1"]),
+        (["size=16"], ["size=16", "32"]),
+        (["precision=float16"], ["precision", "float16", "bfloat16"]),
+        (["kernels=quick"], ["kernels", "quick"]),
+        (["optimizer=lbfgs", "optimizer.line_search=wolfe"], ["wolfe", "strong_wolfe"]),
+        (["style=[dots,wave]", "style_blend=[1]"], ["style_blend", "1", "2"]),
+        (["--verbose"], ["--verbose"]),
+        (["lr"], ["lr"]),
+        (["suite=table2"], ["table2", "table1"]),
+        (["vectorize=0"], ["vectorize=0"]),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words):
+    code, output, errors = command(tmp_path, *arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("nstbench: ") and errors.count("\n") == 1, errors
+    for word in words:
+        assert word in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_completed_run_is_not_computed_again(tmp_path):
+    assert command(tmp_path, "epochs=3")[0] == 0
+    directory = only_run(tmp_path)
+    before = (directory / "run.json").read_bytes()
+    code, output, _ = command(tmp_path, "epochs=3")
+    assert code == 0 and "complete already" in output
+    assert (directory / "run.json").read_bytes() == before
+    assert command(tmp_path, "epochs=3", "force=true")[0] == 0
+    assert (directory / "run.json").read_bytes() != before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_ends_with_130_and_the_same_command_continues(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nstbench", "epochs=40"], cwd=tmp_path,
+        env=environment(True, epoch_s=0.2), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(read_rows(p, EPOCH_COLUMNS) for p in tmp_path.glob("results/runs/*/epochs.csv")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    directory = only_run(tmp_path)
+    assert read_record(directory).status == Status.INTERRUPTED
+    rows = len(read_rows(directory / "epochs.csv", EPOCH_COLUMNS))
+    assert 0 < rows < 40
+    assert command(tmp_path, "epochs=40")[0] == 0
+    record = read_record(directory)
+    assert record.status == Status.COMPLETED
+    assert any("continued from a checkpoint" in note for note in record.timing_notes)
+    epochs = [int(row["epoch"]) for row in read_rows(directory / "epochs.csv", EPOCH_COLUMNS)]
+    assert epochs == list(range(1, 41))
+
+
+def test_a_device_that_is_not_there_is_one_line_and_exit_code_2(tmp_path):
+    arguments = ("device=gpu:9", "weights=random", "size=32")
+    code, output, errors = command(tmp_path, *arguments, light=False)
+    assert (code, output) == (2, "")
+    assert "device=gpu:9: there is no such accelerator" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert not list(tmp_path.glob("results/runs/*/run.json"))
+
+
+def test_a_real_run(tmp_path):
+    arguments = ("size=32", "weights=random", "epochs=2", "steps_per_epoch=2", "kernels=direct")
+    code, output, errors = command(tmp_path, *arguments, "snapshots=1", light=False)
+    assert code == 0, errors
+    assert "Traceback" not in errors and "oneDNN" not in errors
+    directory = only_run(tmp_path)
+    assert "completed" in output and directory.name in output
+    record = json.loads((directory / "run.json").read_text())
+    assert record["status"] == "completed" and record["final"]["steps"] == 4
+    assert record["weights"]["source"] == "He initialisation, seed 0"
+    assert {p.name for p in directory.iterdir()} >= {"image.png", "content.png", "style.png"}
+    assert len(read_rows(directory / "epochs.csv", EPOCH_COLUMNS)) == 2
