@@ -1,0 +1,107 @@
+"""Settings of the speed command: `conf/speed.yaml`, then `name=value` arguments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from nstbench import errors
+
+# The competitors, and how tables and figures call them.
+LABELS = {
+    "nstbench": "nstbench",
+    "direct": "nstbench, direct kernels",
+    "tutorial": "Keras + GradientTape",
+    "torch": "PyTorch loop",
+    "torch_cl": "PyTorch loop, channels_last",
+    "pastiche": "pastiche",
+}
+
+
+@dataclass
+class Goal:
+    """`measure` of `peer` at `size` is to be at most `most`."""
+
+    measure: str
+    peer: str | None
+    size: int | None
+    most: float
+
+
+@dataclass
+class Options:
+    """See `conf/speed.yaml` for the meaning of each."""
+
+    sizes: list[int] | None
+    cpu_sizes: list[int]
+    accelerator_sizes: list[int]
+    rounds: int
+    warm_up: int
+    sample_s: float
+    pause_s: float
+    peers: list[str]
+    curve: list[int]
+    fresh: bool
+    matrix: int
+    tolerance: float
+    weights: str
+    device: str
+    out: str
+    goals: list[Goal]
+
+
+def resolve(arguments: Sequence[str]) -> Options:
+    """The options. Raises `SettingsError`, in one line, for a name or value that cannot be used."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nstbench import config
+
+    known = {each.name for each in fields(Options)} - {"goals"}
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if not equals:
+            raise errors.SettingsError(f"cannot read {argument!r}; settings look like rounds=5")
+        if name not in known:
+            raise errors.unknown("setting", name, known)
+    defaults = OmegaConf.load(config.conf_dir() / "speed.yaml")
+    try:
+        given = OmegaConf.create(
+            {n: _value(v) for n, _, v in (a.partition("=") for a in arguments)}
+        )
+        merged = OmegaConf.merge(OmegaConf.structured(Options), defaults, given)
+        options = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key, text = getattr(error, "full_key", None), str(error).splitlines()[0]
+        raise errors.SettingsError(f"{key}: {text}" if key else text) from None
+    _check(options)
+    return options
+
+
+def _value(text: str):
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise errors.SettingsError(f"cannot read {text!r}; a list is written [256,512]") from None
+
+
+def _check(options: Options) -> None:
+    for peer in options.peers:
+        if peer not in LABELS:
+            raise errors.unknown("peer", peer, LABELS)
+    if "nstbench" not in options.peers:
+        raise errors.SettingsError("peers needs nstbench: everything is compared with it")
+    for size in [*(options.sizes or ()), *options.curve]:
+        if size < 32:
+            raise errors.SettingsError(f"size {size} must be at least 32")
+    for name, least in {
+        "rounds": 1,
+        "warm_up": 0,
+        "matrix": 1,
+        "sample_s": 0,
+        "pause_s": 0,
+    }.items():
+        if getattr(options, name) < least:
+            raise errors.SettingsError(f"{name}={getattr(options, name)} must be at least {least}")
+    if options.sizes == []:
+        raise errors.SettingsError("sizes is empty; give at least one, e.g. sizes=[256]")
