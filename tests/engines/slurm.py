@@ -66,6 +66,12 @@ def last_job(cluster):
     return max((int(job.split("_")[0]) for job in accounting(cluster)), default=0)
 
 
+def new_job(cluster, since):
+    """The number of the job after `since`: accounting hears of it a little later than it starts."""
+    wait_until(lambda: last_job(cluster) > since)
+    return str(last_job(cluster))
+
+
 def settled(cluster, since):
     """The states once no task of a later job than `since` is under way."""
     busy = ("RUNNING", "PENDING", "COMPLETING", "REQUEUED")
@@ -100,7 +106,7 @@ def test_a_preempted_task_is_queued_again_and_continues_from_its_checkpoint(
     before = last_job(cluster)
     process = begin("epochs=120", "checkpoint_s=0", epoch_s=0.05)
     wait_until(lambda: rows_of(tmp_path) > 3, 60)
-    (job,) = accounting(cluster, before)
+    job = new_job(cluster, before)
     # What SLURM sends `signal_delay_s` before a time limit or a preemption takes the machine away.
     subprocess.run(["scancel", "--signal=USR2", job], env=cluster, check=True)
     assert process.wait(240) == 0
@@ -115,7 +121,7 @@ def test_a_requeue_by_the_cluster_itself_continues_too(cluster, begin, tmp_path)
     before = last_job(cluster)
     process = begin("epochs=120", "checkpoint_s=0", epoch_s=0.05)
     wait_until(lambda: rows_of(tmp_path) > 3, 60)
-    (job,) = accounting(cluster, before)
+    job = new_job(cluster, before)
     subprocess.run(["scontrol", "requeue", job], env=cluster, check=True)
     assert process.wait(240) == 0
     record = read_record(runs(tmp_path)[0])
@@ -127,8 +133,7 @@ def test_a_cancelled_task_is_waited_out_and_the_others_complete(cluster, begin, 
     before = last_job(cluster)
     process = begin("lr=0.1,0.2,0.3", "epochs=60", epoch_s=0.1)
     wait_until(lambda: rows_of(tmp_path) > 3, 60)
-    first = min(accounting(cluster, before))
-    first = first.split("_")[0] + "_0"
+    first = new_job(cluster, before) + "_0"
     subprocess.run(["scancel", first], env=cluster, check=True)
     code = process.wait(300)
     tasks = settled(cluster, before)
@@ -145,7 +150,7 @@ def test_a_task_killed_with_everything_in_it_is_failed_in_both_books(cluster, be
     before = last_job(cluster)
     process = begin("lr=0.1,0.2", "epochs=60", epoch_s=0.1)
     wait_until(lambda: rows_of(tmp_path) > 3, 60)
-    job = min(accounting(cluster, before)).split("_")[0]
+    job = new_job(cluster, before)
     for victim in processes_of(job, task="0"):
         victim.kill()
     code = process.wait(300)
