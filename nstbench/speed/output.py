@@ -12,13 +12,13 @@ from nstbench.speed.options import LABELS, Goal, Options
 COLUMNS = {
     "peer": ("", "{}"),
     "size": ("size", "{}"),
-    "evaluation_s": ("evaluation (s)", "{:.4g}"),
+    "evaluation_s": ("eval. (s)", "{:.4g}"),
     "evaluation_spread": ("spread", "{:.1%}"),
-    "step_s": ("Adam step (s)", "{:.4g}"),
+    "step_s": ("step (s)", "{:.4g}"),
     "step_spread": ("spread", "{:.1%}"),
-    "nstbench_over_this": ("nstbench / this", "{:.3f}"),
-    "floor_share": ("floor / evaluation", "{:.0%}"),
-    "start_s": ("first step (s)", "{:.1f}"),
+    "nstbench_over_this": ("ours / this", "{:.3f}"),
+    "floor_share": ("of floor", "{:.0%}"),
+    "start_s": ("start (s)", "{:.1f}"),
     "peak_gb": ("peak (GB)", "{:.2f}"),
 }
 
@@ -92,9 +92,11 @@ def show(session: Session, options: Options, notes: Iterable[str]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 150  # a log has no edge to wrap at
     table = Table(box=None, pad_edge=False)
     for key, (title, _) in COLUMNS.items():
-        table.add_column(title, justify="left" if key == "peer" else "right")
+        table.add_column(title, justify="left" if key == "peer" else "right", no_wrap=True)
     for row in goals.rows(session, LABELS):
         cells = [
             form.format(row[k]) if row[k] is not None else "-" for k, (_, form) in COLUMNS.items()
@@ -159,6 +161,7 @@ def draw_bars(session: Session, folder: Path) -> list[Path]:
             axes.annotate(
                 f"{each.median:.3g}", (each.median, LABELS[peer]), xytext=(3, 0),
                 textcoords="offset points", va="center", fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )  # fmt: skip
         if session.rate:
             floor = goals.vgg_flops(size) / session.rate
