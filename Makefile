@@ -17,7 +17,7 @@ quickstart: install
 	$(BIN)/python -m nstbench suite=quickstart
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 table1: install
 	$(BIN)/python -m nstbench suite=table1
@@ -27,6 +27,8 @@ report: install
 	$(BIN)/python -m nstbench.report
 
 speed: install
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[speed]'
 	$(BIN)/python -m nstbench.speed
 
 test-slurm: install

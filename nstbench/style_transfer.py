@@ -158,7 +158,7 @@ def _extractor(chosen, weights: str, engine, progress) -> extractors.Extractor:
     if not isinstance(chosen, str | Path):
         return extractors.from_model(chosen)
     pooling = "max" if chosen in ("vgg19", "vgg16") else None
-    kernels = engine.kernels("auto")
+    kernels = engine.kernels("direct")
     return extractors.build(str(chosen), weights, pooling, kernels, progress=progress)
 
 

@@ -14,8 +14,6 @@ import pytest
 HERE = Path(__file__).parent
 # Golden values of every term, the gradient and all trajectories; every optimizer's own tests.
 FILES = ("test_golden.py", "test_optimizers.py", "test_engine.py")
-# Winograd's kernels are for TensorFlow and JAX on a CPU: there, terms and gradient are enough.
-SELECTED = "not fast or terms_and_gradient"
 
 
 @pytest.mark.timeout(900)
@@ -25,7 +23,7 @@ def test_backend_agrees_with_tensorflow(backend):
         assert backend != "jax" or os.environ.get("CI") != "true", "jax is part of the test extra"
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", SELECTED,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
          *(str(HERE / name) for name in FILES)],
         env=os.environ | {"KERAS_BACKEND": backend}, cwd=HERE.parent,
         capture_output=True, text=True,
