@@ -147,6 +147,9 @@ def summary(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> No
     console.print(table)
     counts = Counter(outcome.status for _, outcome in outcomes)
     console.print(", ".join(f"{number} {status}" for status, number in counts.items()))
+    for folder in sorted({run.directory.parent for run, _ in outcomes}):
+        where = f"{folder}/<run>/: image.png, epochs.csv, trace.csv, run.json"
+        console.print(f"Pictures and CSVs: {where}", soft_wrap=True)
     rest = sum(not _is_final(outcome) for _, outcome in outcomes)
     if rest:
         command = shlex.join(["python", "-m", "nstbench", *again])
