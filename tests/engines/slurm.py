@@ -4,6 +4,7 @@ The cluster is started here (`cluster.py`), the network is the toy of `tests/lig
 cluster can show: arrays, accounting, preemption with a requeue, a task that somebody cancels.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,19 +64,27 @@ def accounting(cluster, since=0):
 
 
 def last_job(cluster):
-    return max((int(job.split("_")[0]) for job in accounting(cluster)), default=0)
+    """The highest number given out so far; accounting may not have heard of it yet."""
+    command = ["scontrol", "show", "config"]
+    text = subprocess.run(command, env=cluster, capture_output=True, text=True, check=True).stdout
+    return int(re.search(r"NEXT_JOB_ID\s*=\s*(\d+)", text)[1]) - 1
 
 
 def new_job(cluster, since):
-    """The number of the job after `since`: accounting hears of it a little later than it starts."""
-    wait_until(lambda: last_job(cluster) > since)
-    return str(last_job(cluster))
+    """The number of the job after `since`, once accounting has heard of it."""
+    wait_until(lambda: accounting(cluster, since))
+    return min(accounting(cluster, since), key=len).split("_")[0]
 
 
-def settled(cluster, since):
-    """The states once no task of a later job than `since` is under way."""
+def settled(cluster, since, tasks):
+    """The states once accounting has heard of so many tasks after `since` and none is under way."""
     busy = ("RUNNING", "PENDING", "COMPLETING", "REQUEUED")
-    wait_until(lambda: not any(s in busy for s in accounting(cluster, since).values()), 60)
+
+    def is_settled():
+        states = accounting(cluster, since).values()
+        return len(states) == tasks and not any(state in busy for state in states)
+
+    wait_until(is_settled, 60)
     return accounting(cluster, since)
 
 
@@ -91,7 +100,7 @@ def test_an_array_whose_failed_runs_are_failed_in_sacct_too(cluster, begin, tmp_
     assert statuses(tmp_path) == {
         "cat": "completed", "raises": "failed", "killed": "failed", "coffee": "completed",
     }  # fmt: skip
-    tasks = settled(cluster, before)
+    tasks = settled(cluster, before, tasks=4)
     print("\n", tasks, (tmp_path / "out.txt").read_text(), sep="\n")
     assert sorted(tasks.values()) == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
     assert len({job.split("_")[0] for job in tasks}) == 1, "one array"
@@ -111,10 +120,10 @@ def test_a_preempted_task_is_queued_again_and_continues_from_its_checkpoint(
     subprocess.run(["scancel", "--signal=USR2", job], env=cluster, check=True)
     assert process.wait(240) == 0
     record = read_record(runs(tmp_path)[0])
-    print("\n", settled(cluster, before), record.timing_notes)
+    print("\n", settled(cluster, before, tasks=1), record.timing_notes)
     assert record.status == "completed"
     assert any("continued from a checkpoint" in note for note in record.timing_notes)
-    assert settled(cluster, before) == {job: "COMPLETED"}
+    assert settled(cluster, before, tasks=1) == {job: "COMPLETED"}
 
 
 def test_a_requeue_by_the_cluster_itself_continues_too(cluster, begin, tmp_path):
@@ -136,7 +145,7 @@ def test_a_cancelled_task_is_waited_out_and_the_others_complete(cluster, begin, 
     first = new_job(cluster, before) + "_0"
     subprocess.run(["scancel", first], env=cluster, check=True)
     code = process.wait(300)
-    tasks = settled(cluster, before)
+    tasks = settled(cluster, before, tasks=3)
     print("\n", tasks, (tmp_path / "out.txt").read_text(), sep="\n")
     assert tasks[first].startswith("CANCELLED")
     ended = [str(read_record(directory).status) for directory in runs(tmp_path)]
@@ -154,7 +163,7 @@ def test_a_task_killed_with_everything_in_it_is_failed_in_both_books(cluster, be
     for victim in processes_of(job, task="0"):
         victim.kill()
     code = process.wait(300)
-    tasks = settled(cluster, before)
+    tasks = settled(cluster, before, tasks=2)
     print("\n", tasks, (tmp_path / "out.txt").read_text(), sep="\n")
     ended = [str(read_record(directory).status) for directory in runs(tmp_path)]
     assert code == 1 and sorted(ended) == ["completed", "failed"]
