@@ -23,7 +23,7 @@ def test_backend_agrees_with_tensorflow(backend):
         assert backend != "jax" or os.environ.get("CI") != "true", "jax is part of the test extra"
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
          *(str(HERE / name) for name in FILES)],
         env=os.environ | {"KERAS_BACKEND": backend}, cwd=HERE.parent,
         capture_output=True, text=True,

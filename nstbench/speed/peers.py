@@ -85,13 +85,11 @@ def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
     return Competitor(evaluate, step, check)
 
 
-def tutorial(task: Task) -> Competitor:
-    """The loop of TensorFlow's tutorial "Neural style transfer": Keras's VGG19, GradientTape."""
+def _keras_features(task: Task):
+    """Picture `(1, H, W, 3)` -> Gram matrices of the style layers, features of the content."""
     import keras
     import tensorflow as tf
 
-    if keras.backend.backend() != "tensorflow":
-        raise Missing("it is TensorFlow's own: needs KERAS_BACKEND=tensorflow")
     vgg = keras.applications.VGG19(include_top=False, weights=None)
     vgg.trainable = False
     for name, arrays in task.layers.items():
@@ -107,6 +105,17 @@ def tutorial(task: Task) -> Competitor:
         positions = tf.cast(tf.shape(x)[1] * tf.shape(x)[2], tf.float32)
         return tf.linalg.einsum("bijc,bijd->bcd", x, x) / positions
 
+    return features
+
+
+def tutorial(task: Task) -> Competitor:
+    """The loop of TensorFlow's tutorial "Neural style transfer": Keras's VGG19, GradientTape."""
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise Missing("it is TensorFlow's own: needs KERAS_BACKEND=tensorflow")
+    features = _keras_features(task)
     style_targets = features(tf.constant(task.style[None]))[0]
     content_target = features(tf.constant(task.content[None]))[1]
     image = tf.Variable(task.start[None])
@@ -140,11 +149,9 @@ def tutorial(task: Task) -> Competitor:
     return Competitor(repeated(evaluation, wait), repeated(train_step, wait), check)
 
 
-def torch_loop(task: Task, channels_last: bool) -> Competitor:
-    """A plain eager PyTorch loop with autograd and `torch.optim.Adam`, in either memory layout."""
-    torch, device = _torch(task)
+def _torch_network(task: Task, torch, device, layout):
+    """`picture(pixels)`, a tensor in the layout, and `features(picture)`, a dict of the taps."""
     functional = torch.nn.functional
-    layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def tensor(array):
         moved = torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -167,6 +174,17 @@ def torch_loop(task: Task, channels_last: bool) -> Competitor:
                 found[name] = x
             if len(found) == len(taps):
                 return found
+
+    return picture, features
+
+
+def torch_loop(task: Task, channels_last: bool) -> Competitor:
+    """A plain eager PyTorch loop with autograd and `torch.optim.Adam`, in either memory layout."""
+    torch, device = _torch(task)
+    functional = torch.nn.functional
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    picture, features = _torch_network(task, torch, device, layout)
 
     def gram(x):
         flat = x.reshape(x.shape[1], -1)
