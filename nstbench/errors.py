@@ -33,7 +33,7 @@ class LockedError(RecordError):
 
 
 def unknown(what: str, value: object, choices: Iterable[str], error=SettingsError) -> NstbenchError:
-    """The error for a `value` that is none of `choices`: "unknown optimizer 'adm'; did you mean ...?"."""
+    """The error for a `value` that is none of `choices`, with the nearest of them."""
     choices = sorted(map(str, choices))
     near = get_close_matches(str(value), choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(choices)}"

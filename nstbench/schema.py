@@ -27,7 +27,7 @@ EPOCH_COLUMNS = (
     "loss",  # mean over the epoch's steps of the loss before each update
     "loss_last",  # loss before the epoch's last update
     "loss_best",  # lowest loss of any evaluation so far
-    "content",  # the weighted terms before the epoch's last update; content + style + tv = loss_last
+    "content",  # the weighted terms before the epoch's last update; their sum is loss_last
     "style",
     "tv",
     "grad_norm",  # Euclidean norm of the gradient before the epoch's last update
