@@ -79,12 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
-    try:
-        _animate(parse(arguments))
-    except errors.NstbenchError as error:
-        print(f"nstbench.animate: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return errors.exit_code("nstbench.animate", lambda: _animate(parse(arguments)))
 
 
 def parse(arguments: Sequence[str]) -> Options:

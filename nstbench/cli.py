@@ -43,14 +43,8 @@ def entry() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    try:
-        return _dispatch(list(arguments))
-    except errors.NstbenchError as error:
-        print(f"nstbench: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("nstbench: stopped; the same command continues", file=sys.stderr)
-        return 130
+    stopped = "stopped; the same command continues"
+    return errors.exit_code("nstbench", lambda: _dispatch(list(arguments)), stopped)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Errors that a person reads: one line each, naming the bad value and the nearest good ones."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -38,3 +39,18 @@ def unknown(what: str, value: object, choices: Iterable[str], error=SettingsErro
     near = get_close_matches(str(value), choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(choices)}"
     return error(f"unknown {what} {str(value)!r}; {hint}")
+
+
+def exit_code(program: str, action: Callable[[], int | None], stopped: str = "stopped") -> int:
+    """What a command line ends with: `action`'s code (None is 0), or one line and the error's own.
+
+    Ctrl-C says `stopped` and gives 130, as shells do.
+    """
+    try:
+        return action() or 0
+    except NstbenchError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{program}: {stopped}", file=sys.stderr)
+        return 130

@@ -28,15 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
-    try:
-        _run(arguments)
-    except errors.NstbenchError as error:
-        print(f"nstbench.speed: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("nstbench.speed: stopped", file=sys.stderr)
-        return 130
-    return 0
+    return errors.exit_code("nstbench.speed", lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> None:

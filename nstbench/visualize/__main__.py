@@ -32,15 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
-    try:
-        _dispatch(list(arguments))
-    except errors.NstbenchError as error:
-        print(f"nstbench.visualize: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("nstbench.visualize: stopped", file=sys.stderr)
-        return 130
-    return 0
+    return errors.exit_code("nstbench.visualize", lambda: _dispatch(list(arguments)))
 
 
 def _dispatch(arguments: list[str]) -> None:
