@@ -50,6 +50,7 @@ def _posed(settings, content, styles, engine, compile, progress=None) -> Problem
         kernels=engine.kernels(settings.kernels),
         seed=settings.seed,
         progress=progress,
+        pixels=content.pixels[..., 0].size,
         taps=(*settings.objective.content.layers, *settings.objective.style.layers),
     )
     blend = settings.style_blend or [1.0] * len(styles)

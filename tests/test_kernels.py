@@ -21,6 +21,8 @@ SHAPES = [
     (1, 6, 5, 512, 512),
 ]
 
+FAST = list(kernels.Fast)
+
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype("float32")
@@ -64,7 +66,7 @@ def test_the_exact_convolution_is_scipys():
     np.testing.assert_allclose(exact(x, kernel)[0], expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["direct", "fast"])
+@pytest.mark.parametrize("fast", FAST)
 @pytest.mark.parametrize("n, h, w, c, k", SHAPES)
 def test_convolution_and_its_gradient(n, h, w, c, k, fast):
     x, kernel, bias, upstream = (
@@ -79,7 +81,7 @@ def test_convolution_and_its_gradient(n, h, w, c, k, fast):
     assert relative(dx, exact(upstream, kernel[::-1, ::-1].swapaxes(2, 3))) < 1e-5
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["direct", "fast"])
+@pytest.mark.parametrize("fast", FAST)
 def test_compiled_is_the_same(fast):
     x, upstream = normal(2, 11, 6, 20), normal(2, 5, 3, 24)
     layer = kernels.prepare(normal(3, 3, 20, 24), normal(24), fast)
@@ -93,18 +95,30 @@ def test_compiled_is_the_same(fast):
         assert relative(a, b) < 1e-5
 
 
-def test_fast_kernels_are_another_algorithm_and_direct_ones_are_not():
-    wide, narrow = normal(3, 3, 64, 64), normal(3, 3, 3, 64)
-    assert set(kernels.prepare(wide, normal(64), fast=False)) == {"kernel", "flipped", "bias"}
-    assert set(kernels.prepare(wide, normal(64), fast=True)) == {"winograd", "bias"}
-    assert set(kernels.prepare(narrow, normal(64), fast=True)) == {"kernel", "taps", "bias"}
-    five = kernels.prepare(normal(5, 5, 64, 64), normal(64), fast=True)
+def test_every_layer_gets_the_kernels_that_suit_it():
+    wide, bias = normal(3, 3, 64, 64), normal(64)
+    assert set(kernels.prepare(wide, bias)) == {"kernel", "flipped", "bias"}
+    assert set(kernels.prepare(wide, bias, kernels.Fast.BACK)) == {"kernel", "winograd", "bias"}
+    assert set(kernels.prepare(wide, bias, kernels.Fast.BOTH)) == {"winograd", "bias"}
+    narrow = kernels.prepare(normal(3, 3, 3, 64), bias, kernels.Fast.BACK)
+    assert set(narrow) == {"kernel", "taps", "bias"}
+    five = kernels.prepare(normal(5, 5, 64, 64), bias, kernels.Fast.BOTH)
     assert set(five) == {"kernel", "flipped", "bias"}
+
+
+@pytest.mark.parametrize(
+    "size, expected", [(64, "BBNNN"), (128, "BB2NN"), (256, "BB22N"), (512, "BB222")]
+)
+def test_flat_areas_stay_flat_and_few_positions_stay_direct(size, expected):
+    """The scales of VGG's five blocks."""
+    chosen = [kernels.choose(scale, size * size) for scale in (1, 2, 4, 8, 16)]
+    letters = {kernels.Fast.NOWHERE: "N", kernels.Fast.BACK: "B", kernels.Fast.BOTH: "2"}
+    assert "".join(letters[fast] for fast in chosen) == expected
 
 
 def test_a_five_by_five_layer():
     x, kernel, upstream = normal(2, 9, 6, 4), normal(5, 5, 4, 7), normal(2, 9, 6, 7)
-    layer = kernels.prepare(kernel, np.zeros(7, "float32"), fast=True)
+    layer = kernels.prepare(kernel, np.zeros(7, "float32"), kernels.Fast.BOTH)
     y, dx = value_and_gradient(kernels.conv2d, x, upstream, layer)
     assert relative(y, exact(x, kernel)) < 1e-5
     assert relative(dx, exact(upstream, kernel[::-1, ::-1].swapaxes(2, 3))) < 1e-5
@@ -141,7 +155,7 @@ def test_avg_pool_and_its_gradient(size):
     np.testing.assert_allclose(dx, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["direct", "fast"])
+@pytest.mark.parametrize("fast", FAST)
 def test_the_pictures_of_a_batch_do_not_touch(fast):
     x, upstream = normal(3, 10, 9, 16), normal(3, 5, 4, 24)
     layer = kernels.prepare(normal(3, 3, 16, 24), normal(24), fast)

@@ -19,7 +19,6 @@ from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 from nstbench.speed import peers
 from nstbench.speed.goals import Session
 from nstbench.speed.options import LABELS, Options
-from nstbench.transfer import weights
 
 Calls = Mapping[str, Callable[[int], None]]
 
@@ -34,6 +33,7 @@ def settings_for(options: Options, size: int) -> Settings:
 def task_of(settings: Settings, accelerator: bool) -> peers.Task:
     """The problem of `settings` as the competitors take it."""
     from nstbench import images
+    from nstbench.transfer import weights
 
     content = images.load(settings.content, settings.size).pixels
     terms, adam = settings.objective, settings.optimizer

@@ -27,6 +27,7 @@ from nstbench import errors
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.transfer import kernels as convolutions
 from nstbench.transfer import weights as network_weights
+from nstbench.transfer.kernels import Fast
 from nstbench.transfer.weights import NetworkWeights, Progress
 
 POOLINGS = {"max": convolutions.max_pool, "avg": convolutions.avg_pool}
@@ -83,12 +84,14 @@ def build(
     seed: int = 0,
     progress: Progress | None = None,
     taps: Collection[str] | None = None,
+    pixels: int = 256 * 256,
 ) -> Extractor:
     """The extractor `name`: "vgg19", "vgg16", "alexnet" or a model of `keras.applications`.
 
     `weights` as in `weights.load`; a model of `keras.applications` knows "imagenet", "random" and
     a path. `pooling` is "max" or "avg" for a VGG and None otherwise. `kernels` is "direct" or
-    "fast" (see `kernels.prepare`). `seed` draws random weights; `progress` is told of downloads.
+    "fast" (see `kernels.choose`; a VGG's alone), and `pixels` the size of picture to choose them
+    for; any other can be shown. `seed` draws random weights; `progress` is told of downloads.
     `taps` are the only layers that will be asked for, None where any may be: weights above them
     are not kept.
 
@@ -106,10 +109,11 @@ def build(
         )
     if is_vgg:
         loaded = network_weights.load(name, weights, progress, seed)
-        return _sequence(loaded, _vgg_steps(loaded, POOLINGS[pooling]), kernels == "fast", taps)
+        fast = _vgg_fast(loaded, pixels) if kernels == "fast" else {}
+        return _sequence(loaded, _vgg_steps(loaded, POOLINGS[pooling]), fast, taps)
     if name == "alexnet":
         loaded = network_weights.load(name, weights, progress, seed)
-        return _sequence(loaded, _alexnet_steps(loaded), kernels == "fast", taps)
+        return _sequence(loaded, _alexnet_steps(loaded), {}, taps)
     return _application(name, weights, seed, progress)
 
 
@@ -120,7 +124,10 @@ _Step = Callable[[Any, Mapping], Any]  # (tensor, parameters) -> tensor
 
 
 def _sequence(
-    loaded: NetworkWeights, steps: dict[str, _Step], fast: bool, taps: Collection[str] | None
+    loaded: NetworkWeights,
+    steps: dict[str, _Step],
+    fast: Mapping[str, Fast],
+    taps: Collection[str] | None,
 ) -> Extractor:
     """An extractor whose taps `steps` follow one another; it holds what `taps` need."""
     names = list(steps)
@@ -130,9 +137,9 @@ def _sequence(
         name: {
             # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
             key: ops.copy(ops.convert_to_tensor(array))
-            for key, array in convolutions.prepare(kernel, bias, fast).items()
+            for key, array in convolutions.prepare(*layer, fast.get(name, Fast.NOWHERE)).items()
         }
-        for name, (kernel, bias) in loaded.layers.items()
+        for name, layer in loaded.layers.items()
         if name in needed
     }
     preprocess = _PREPROCESSING[loaded.preprocessing]
@@ -162,6 +169,12 @@ def _vgg_steps(loaded: NetworkWeights, pool) -> dict[str, _Step]:
             steps |= _convolution(name, convolutions.conv2d)
         steps[f"{block}_pool"] = lambda x, parameters: pool(x)
     return steps
+
+
+def _vgg_fast(loaded: NetworkWeights, pixels: int) -> dict[str, Fast]:
+    """Every block's pool doubles the pixels per step of the layers after it."""
+    blocks = {name: int(name.partition("_")[0].removeprefix("block")) for name in loaded.layers}
+    return {name: convolutions.choose(2 ** (n - 1), pixels) for name, n in blocks.items()}
 
 
 def _alexnet_steps(loaded: NetworkWeights) -> dict[str, _Step]:

@@ -18,10 +18,18 @@ its transform, so the gradient reuses the forward weights. And they round better
 0, +-1, +-2: the largest error of one layer is below 1e-5 of the largest output, tested up to 512
 channels; the direct sum's own is about 1e-6.
 
-Rounding decides between equal values of a max pool: where a picture is perfectly flat, direct and
-fast kernels may pass the gradient to different pixels of a window. Both are subgradients.
+Which of a network's layers are fast is `choose`'s simple rule:
+
+- Before the second pool, the gradient alone. Where a picture is flat, the values in a window of a
+  max pool are equal, and the first gets the gradient. Only the direct sum keeps them equal to the
+  last bit; Winograd's rounding would pick a winner of its own, and turn the gradient of a picture
+  with a black background by a tenth. Higher up nothing is flat any more.
+- Where fewer than `ENOUGH` positions are left, neither way: the transformed weights, four times the
+  kernel's, take longer to read than the few tiles save.
+- Elsewhere both ways.
 """
 
+from enum import Enum
 from functools import reduce
 from operator import add
 
@@ -29,29 +37,48 @@ import numpy as np
 from keras import ops
 
 WIDE = 16  # fewest input and output channels for which Winograd's products outweigh its transforms
+ENOUGH = 512  # fewest positions of a layer for which Winograd's products outweigh its weights
+NOWHERE_FLAT = 4  # pixels per step of a layer from which rounding may decide, see above
 TILE = 4  # outputs per tile and axis; the input tile is larger by 2
 
 
-def prepare(kernel: np.ndarray, bias: np.ndarray, fast: bool) -> dict[str, np.ndarray]:
+class Fast(Enum):
+    """Where a layer's kernels are fast."""
+
+    NOWHERE = 0
+    BACK = 1  # the gradient
+    BOTH = 2  # the convolution and its gradient
+
+
+def choose(scale: int, pixels: int) -> Fast:
+    """What suits a layer with one position for scale x scale of a picture's `pixels`."""
+    if pixels < ENOUGH * scale**2:
+        return Fast.NOWHERE
+    return Fast.BACK if scale < NOWHERE_FLAT else Fast.BOTH
+
+
+def prepare(kernel: np.ndarray, bias: np.ndarray, fast: Fast = Fast.NOWHERE) -> dict:
     """The arrays that `conv2d` needs for one layer.
 
     kernel: (k, k, C, K) with k odd, in the order height, width, input, output channel; bias: (K,).
-    With `fast`, a 3x3 layer of at least `WIDE` channels on both sides becomes Winograd's, which
-    needs four times the memory of `kernel` and never `kernel` itself; a 3x3 layer of fewer inputs
-    gets a cheaper gradient; any other layer, and every layer without `fast`, stays direct. The keys
-    of the result are `conv2d`'s own business.
+    A `fast` 3x3 layer gets Winograd's kernels if it has at least `WIDE` channels on both sides, and
+    a cheaper gradient if it has fewer inputs. Any other layer is direct. The keys of the result are
+    `conv2d`'s own business.
     """
     size, _, inputs, outputs = kernel.shape
-    if fast and size == 3 and min(inputs, outputs) >= WIDE:
+    quick = size == 3 and fast is not Fast.NOWHERE
+    layer = {"bias": bias}
+    if quick and min(inputs, outputs) >= WIDE:
         to_products = _tile_transforms()[1]
         taps = kernel.swapaxes(0, 1).reshape(9, -1).astype(np.float64)
         products = (np.kron(to_products, to_products) @ taps).astype("float32")
-        return {"winograd": products.reshape(-1, inputs, outputs), "bias": bias}
-    if fast and size == 3 and inputs < WIDE:
+        layer["winograd"] = products.reshape(-1, inputs, outputs)
+        return layer | ({"kernel": kernel} if fast is Fast.BACK else {})
+    if quick and inputs < WIDE:
         taps = np.ascontiguousarray(kernel.reshape(-1, outputs).T)
-        return {"kernel": kernel, "taps": taps, "bias": bias}
+        return layer | {"kernel": kernel, "taps": taps}
     flipped = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
-    return {"kernel": kernel, "flipped": flipped, "bias": bias}
+    return layer | {"kernel": kernel, "flipped": flipped}
 
 
 def conv2d(x, layer: dict):
@@ -65,7 +92,7 @@ def conv2d(x, layer: dict):
     """
 
     def forward(x):
-        y = _winograd(x, layer["winograd"]) if "winograd" in layer else _direct(x, layer["kernel"])
+        y = _direct(x, layer["kernel"]) if "kernel" in layer else _winograd(x, layer["winograd"])
 
         def gradient(upstream):
             if "winograd" in layer:
