@@ -4,12 +4,9 @@ Exit codes: 0 done (a diverged run is a result), 1 a run failed, 2 a setting is 
 Nothing heavy is imported before it is needed: `--help` answers at once.
 """
 
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from nstbench import errors
 
@@ -22,9 +19,13 @@ nstbench: an optimizer benchmark on one real problem, neural style transfer with
   python -m nstbench.report                                        figures, tables, verdicts
 
 Settings (name=value, any order; conf/config.yaml explains them all):
-  optimizer  adam adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor lbfgs lbfgsb
-  lr  epochs  steps_per_epoch  size  content  style  init  seed  repeat  snapshots  weights  out
+  optimizer  adam adam_decay adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor
+             lbfgs lbfgsb
+  lr  epochs  steps_per_epoch  size  content  style  init  seed  snapshots  weights  kernels  out
   objective=...  extractor=...  experiment=...  optimizer.beta_1=0.99  objective.style.weight=1e-3
+
+Sweeps (conf/sweep.yaml): repeats=5 (interleaved), time_limit=3600 (seconds per run), vectorize=8
+  (runs in one batch), epochs_scale=0.02 (a shorter suite), hydra/launcher=joblib | slurm | ray
 
 Options:
   -m, --multirun   run every combination of comma-separated values
@@ -92,7 +93,7 @@ def _run_one(overrides: list[str]) -> int:
 
     settings = config.resolve(overrides)
     signal.signal(signal.SIGTERM, _interrupt)
-    from nstbench.progress import Progress
+    from nstbench.progress import Progress, quiet_start
     from nstbench.record import read_record
 
     done = read_record(config.run_directory(settings))
@@ -105,28 +106,6 @@ def _run_one(overrides: list[str]) -> int:
             done = runner.run(settings, progress)
         progress.summary(done, config.run_directory(settings), already)
     return 130 if done.status == "interrupted" else 0
-
-
-@contextmanager
-def quiet_start() -> Iterator[None]:
-    """Keep what a backend writes while it is imported off the screen, unless the import fails.
-
-    TensorFlow's C++ side writes to file descriptor 2 before its own log level counts.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            hidden.seek(0)
-            os.write(screen, hidden.read())
-            raise
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
 
 
 def _interrupt(number, frame):

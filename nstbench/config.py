@@ -40,6 +40,12 @@ class AdamW(Adam):
 
 
 @dataclass
+class AdamDecay(Adam):
+    decay: float
+    decay_steps: int
+
+
+@dataclass
 class Nadam:
     name: str
     lr: float
@@ -214,8 +220,9 @@ class Settings:
 
 
 OPTIMIZERS = {
-    "adam": Adam, "adamw": AdamW, "nadam": Nadam, "adamax": Adamax, "adagrad": Adagrad,
-    "adadelta": Adadelta, "rmsprop": RMSprop, "sgd": SGD, "lion": Lion, "ftrl": Ftrl,
+    "adam": Adam, "adam_decay": AdamDecay, "adamw": AdamW, "nadam": Nadam, "adamax": Adamax,
+    "adagrad": Adagrad, "adadelta": Adadelta, "rmsprop": RMSprop, "sgd": SGD, "lion": Lion,
+    "ftrl": Ftrl,
     "adafactor": Adafactor, "lbfgs": LBFGS, "lbfgsb": LBFGSB,
 }  # fmt: skip
 

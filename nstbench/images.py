@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nstbench import pictures
 from nstbench.errors import ImageError, unknown
+from nstbench.files import replacing
 
 MIN_SIDE = 16  # pixels: VGG halves a picture four times before its last block
 MAX_PIXELS = 100_000_000  # 300 MB once decoded; more is a mistake or a decompression bomb
@@ -109,13 +110,8 @@ def in_folder(folder: str) -> list[str]:
 
 def save(path: str | Path, pixels: np.ndarray) -> None:
     """Write (H, W, 3) floats in [0, 1] as 8-bit PNG, atomically: never half a file at `path`."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(Path(path)) as temporary:
         Image.fromarray(to_uint8(pixels)).save(temporary, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:

@@ -1,7 +1,11 @@
 """What a person sees of a run: a live line on a terminal, now and then a line in a log."""
 
+import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +104,25 @@ def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
     if record.status != Status.RUNNING and (directory / "image.png").exists():
         facts.append(("picture", str(directory / "image.png")))
     return [*facts, ("record", str(directory))]
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep what a backend writes while it is imported off the screen, unless the import fails.
+
+    TensorFlow's C++ side writes to file descriptor 2 before its own log level counts.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(screen, hidden.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)

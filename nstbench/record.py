@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -19,10 +20,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from nstbench.errors import RecordError
+from nstbench.files import TEMPORARY, replacing
 from nstbench.lock import Lock, reason
 from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord
-
-TEMPORARY = ".tmp"  # the end of every temporary name
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -30,19 +30,21 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises `RecordError`; the old file is then as it was and no temporary is left.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with open(temporary, "wb") as file:
+        with replacing(Path(path)) as temporary, open(temporary, "wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise RecordError(f"cannot write {path}: {reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` and see that files can be made in it; `RecordError` says why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RecordError(f"cannot write {folder}: {reason(error)}") from error
 
 
 def read_record(path: Path) -> RunRecord | None:

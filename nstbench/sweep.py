@@ -27,7 +27,7 @@ from nstbench import board, config
 from nstbench import plan as planning
 from nstbench.errors import NstbenchError, SettingsError, unknown
 from nstbench.plan import Plan, Run
-from nstbench.record import read_record
+from nstbench.record import check_writable, read_record
 from nstbench.schema import Status
 from nstbench.worker import ELSEWHERE, Outcome, Task, mark_failed, wait_for_owner
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out the sweep of a command line; 0 when every run is complete.
 
     Raises `SettingsError` before anything is started, and `RecordError` when the results folder
-    holds something else than this version's runs.
+    cannot be written or holds something else than this version's runs.
     """
     plan = planning.make(arguments)
     statuses = {run.directory: _final_status(run) for run in plan.runs}
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = {d: Outcome(d, status) for d, status in statuses.items() if status is not None}
     interrupted = False
     if todo:
+        check_writable(todo[0].directory.parent)
         with _interrupt_on_sigterm(), board.Board(todo, done=len(outcomes)):
             returned, interrupted = _carry_out(plan, todo)
         outcomes |= returned

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -29,3 +30,17 @@ def real_weights():
         if os.environ.get("CI") == "true":
             pytest.fail(f"continuous integration needs the real weights: {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB of its own."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("this system lets not even root mount a tmpfs")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)

@@ -215,24 +215,6 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_temporary(tmp_path, mon
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
-needs_mount = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a file system"
-)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 KiB of its own."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("this system lets not even root mount a tmpfs")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-@needs_mount
 def test_a_really_full_disk(small_disk):
     state = {"image": np.zeros(20_000, np.uint8)}
     with RunDirectory(small_disk / "run") as run:
@@ -256,7 +238,6 @@ def test_a_really_full_disk(small_disk):
     assert epochs_of(run.path) == list(range(1, whole + 2))
 
 
-@needs_mount
 def test_a_read_only_results_folder_is_one_clear_line(small_disk):
     fill(small_disk / "run", [1])
     command = ["mount", "-o", "remount,ro", str(small_disk)]

@@ -232,6 +232,21 @@ def test_the_contact_sheet_follows_the_reports_table(tmp_path):
     assert captions[-2:] == ["10. RMSprop 0.001", "L-BFGS 1"] and len(captions) == 13
 
 
+def test_systems_share_one_sheet_whatever_their_pictures(tmp_path):
+    systems = [
+        SyntheticRun("lbfgs", 1.0, experiment="gatys_paper"),
+        SyntheticRun("adam", experiment="tf_tutorial"),
+        SyntheticRun("adam", experiment="sketch_colouring", content="sketch", style="glass"),
+    ]
+    runs = runs_of(tmp_path, *systems, *table1(1))
+    [sheet] = sheets.systems_sheet(runs, SETTINGS.table)
+    captions = [cell.caption.split("\n")[0] for cell in sheet.cells]
+    assert captions[:4] == ["content: portrait", "content: sketch", "style: glass", "style: waves"]
+    assert sorted(captions[4:]) == ["gatys_paper", "sketch_colouring", "tf_tutorial"]
+    rows = [run for run in runs if (run.experiment or "").startswith("table1")]
+    assert sheets.systems_sheet(rows, SETTINGS.table) == []
+
+
 def test_every_style_of_a_run_is_among_its_inputs(tmp_path):
     [run] = runs_of(tmp_path, SyntheticRun("adam"))
     two = run.record.model_copy(update={"style": [*run.record.style, *run.record.style]})

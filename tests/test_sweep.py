@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,37 @@ def test_results_of_an_older_schema_are_one_line_before_anything_runs(tmp_path):
 
 
 # ---- stopping and resuming ----------------------------------------------------------------------
+
+
+def test_a_full_disk_fails_runs_in_one_line_and_room_completes_them(tmp_path, small_disk):
+    """The disk fills when one of three runs is complete."""
+    arguments = ("-m", "content=cat,coffee,rocket", "epochs=8", f"out={small_disk}")
+    assert sweep(tmp_path, "-m", "content=cat", *arguments[2:])[0] == 0
+    with suppress(OSError), open(small_disk / "ballast", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 1 and "the disk is full" in output and "Traceback" not in output
+    assert "1 completed, 2 failed" in output
+    (small_disk / "ballast").unlink()
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 0 and "3 completed" in output
+    (undisturbed := tmp_path / "undisturbed").mkdir()
+    sweep(undisturbed, *arguments[:-1])
+    assert list(map(contents, sorted((small_disk / "runs").iterdir()))) == list(
+        map(contents, runs(undisturbed))
+    )
+
+
+def test_a_read_only_results_folder_is_said_and_nothing_is_lost(tmp_path, small_disk):
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    arguments = ("-m", "content=cat,coffee", "epochs=4", f"out={small_disk}")
+    assert sweep(tmp_path, arguments[0], "content=cat", *arguments[2:])[0] == 0
+    before = list(map(contents, (small_disk / "runs").iterdir()))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    code, output = sweep(tmp_path, *arguments)
+    assert code != 0 and "read-only" in output and "Traceback" not in output
+    assert list(map(contents, (small_disk / "runs").iterdir())) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

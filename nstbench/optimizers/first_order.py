@@ -17,6 +17,7 @@ from nstbench.transfer.objective import Objective
 
 CLASSES = {
     "adam": "Adam",
+    "adam_decay": "Adam",
     "adamw": "AdamW",
     "nadam": "Nadam",
     "adamax": "Adamax",

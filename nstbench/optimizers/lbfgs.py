@@ -176,15 +176,26 @@ class LBFGS:
 
 
 def _direction(gradient, s, y, rho, scale):
-    """-H g by the two-loop recursion; pairs are `(memory, H, W, 3)`, oldest first."""
-    r, alphas = -gradient[0], []
-    for i in reversed(range(s.shape[0])):
-        alphas.insert(0, rho[i] * ops.sum(s[i] * r))
-        r = r - alphas[0] * y[i]
-    r = scale * r
-    for i, alpha in enumerate(alphas):
-        r = r + (alpha - rho[i] * ops.sum(y[i] * r)) * s[i]
-    return r[None]
+    """-H g by the two-loop recursion; pairs are `(memory, H, W, 3)`, oldest first.
+
+    The loops are the backend's: written out, a hundred pairs would take minutes to compile.
+    """
+
+    memory = s.shape[0]
+    places = ops.arange(memory)
+
+    def newest_first(i, state):
+        r, alphas = state
+        k = memory - 1 - i
+        alpha = rho[k] * ops.sum(s[k] * r)
+        return r - alpha * y[k], ops.where(places == k, alpha, alphas)
+
+    def oldest_first(k, r):
+        return r + (alphas[k] - rho[k] * ops.sum(y[k] * r)) * s[k]
+
+    start = (-gradient[0], ops.zeros_like(rho))
+    r, alphas = ops.fori_loop(0, memory, newest_first, start)
+    return ops.fori_loop(0, memory, oldest_first, scale * r)[None]
 
 
 def _remember(s, y, rho, scale, old_x, x, old_gradient, gradient):

@@ -55,6 +55,7 @@ def collect(runs: Sequence[Run], settings: Settings, verdicts: Sequence[Verdict]
         sheets=[
             *map(sheets.contact_sheet, galleries),
             *(objectives_sheet(m, n) for n, m in enumerate(sets_of_objectives(runs), start=1)),
+            *sheets.systems_sheet(runs, settings.table),
             *strips,
             *side_by_side,
         ],

@@ -6,7 +6,6 @@ carries a content security policy that lets nothing be fetched.
 
 import base64
 import io
-import os
 import re
 import shlex
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nstbench.files import replacing
 from nstbench.report import interactive
 from nstbench.report.drawings import Drawings
 from nstbench.report.objectives import objective_name
@@ -67,9 +67,8 @@ def write(path: Path, contents: Contents) -> None:
     """Write the page to `path`, whole or not at all."""
     html = _environment().get_template("index.html").render(_context(contents))
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(html, encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(html, encoding="utf-8")
 
 
 def _environment() -> "Environment":

@@ -21,6 +21,7 @@ from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRec
 
 DISPLAY_NAMES = {
     "adam": "Adam",
+    "adam_decay": "Adam, falling rate",
     "adagrad": "Adagrad",
     "rmsprop": "RMSprop",
     "sgd": "SGD",

@@ -14,6 +14,7 @@ from nstbench.report.reader import Run
 from nstbench.report.settings import ReportedTable
 
 MOST_FRAMES, MOST_STRIPS = 8, 8
+FEWEST_SYSTEMS = 3
 SHARES_OF_TIME = (1 / 8, 1 / 4, 1 / 2, 1)  # columns of the sheet at equal time
 
 
@@ -127,6 +128,35 @@ def contact_sheet(gallery: Gallery) -> Sheet:
     columns = 4 if len(cells) <= 16 else 6
     title = "Every result"
     return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
+
+
+def systems_sheet(runs: Iterable[Run], table: ReportedTable) -> list[Sheet]:
+    """The systems that were run as presets, whatever their pictures: a cell for each.
+
+    Their losses are different quantities and are not shown. Rows of the report's table are no
+    systems of their own; fewer than `FEWEST_SYSTEMS` make no sheet.
+    """
+    rows = {row.experiment for row in table.rows}
+    first: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.repeat, run.id)):
+        if run.experiment and run.experiment not in rows and run.record.final:
+            first.setdefault(run.experiment, run)
+    if len(first) < FEWEST_SYSTEMS:
+        return []
+    inputs_seen: dict[str, Cell] = {}
+    for run in first.values():
+        pictures = (run.record.content, *run.record.style)
+        for cell, picture in zip(inputs(run), pictures, strict=True):
+            kind = cell.caption.split()[0]
+            caption = f"{kind}: {picture.name}"
+            inputs_seen.setdefault(caption, Cell(caption, cell.path))
+    cells = [inputs_seen[key] for key in sorted(inputs_seen)]
+    cells += [Cell(_of_system(name, run), run.path / "image.png") for name, run in first.items()]
+    return [Sheet("systems", "Every system once", tuple(cells), 5)]
+
+
+def _of_system(name: str, run: Run) -> str:
+    return f"{name}\n{run.label}\n{run.record.final.evaluations} evaluations"
 
 
 def filmstrips(runs: Iterable[Run]) -> tuple[list[Sheet], list[Missing]]:

@@ -69,6 +69,7 @@ PLOTLY_MARKERS = {
 
 STYLES = {
     "adam": Style(BLUE, "o", SOLID),
+    "adam_decay": Style(BLUE, "H", DOTTED),
     "adagrad": Style(VERMILLION, "s", DASHED),
     "rmsprop": Style(GREEN, "^", DASHDOT),
     "sgd": Style(BLACK, "X", DOTTED),

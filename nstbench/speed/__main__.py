@@ -35,7 +35,7 @@ def _run(arguments: Sequence[str]) -> None:
     from nstbench.speed import options as choices
 
     options = choices.resolve(arguments)
-    from nstbench.cli import quiet_start
+    from nstbench.progress import quiet_start
 
     with quiet_start():
         from nstbench.speed import measure, output

@@ -24,6 +24,7 @@ import numpy as np
 
 from nstbench import errors
 from nstbench.errors import WeightsError
+from nstbench.files import replacing
 from nstbench.transfer import published
 from nstbench.transfer.published import Layers, Progress, Unavailable
 
@@ -288,13 +289,8 @@ def _write(path: Path, weights: NetworkWeights) -> None:
         for layer, pair in weights.layers.items()
         for part, array in zip(("kernel", "bias"), pair, strict=True)
     }
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, facts=json.dumps(facts), **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, facts=json.dumps(facts), **arrays)
 
 
 def _read(path: Path) -> NetworkWeights:

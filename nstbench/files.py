@@ -1,0 +1,26 @@
+"""Files that are whole or not there: written beside their place, then moved to it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TEMPORARY = ".tmp"  # the end of every temporary name
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path`: what the block writes there takes `path`'s place in one move.
+
+    Readers see the old file or the whole new one. Raises what the block and the system raise; the
+    old file is then as it was and no temporary is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
