@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from nstbench import NeuralStyleTransfer
+from nstbench import NeuralStyleTransfer, config, style_transfer
 from nstbench.errors import ImageError, SettingsError
 from nstbench.transfer import engine as engines
 
@@ -190,3 +190,13 @@ def test_the_package_alone_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_preset_is_the_class_as_its_readme_calls_it():
+    made = NeuralStyleTransfer("wave", "cat", weights="random", size=75)
+    preset = config.resolve(["experiment=style_transfer_class"])
+    assert set(preset.objective.style.layers) == set(made.style_layers)
+    assert set(preset.objective.content.layers) == set(made.content_layers)
+    assert preset.lr == pytest.approx(80 / 255)
+    rate = {name: getattr(preset.optimizer, name) for name in style_transfer.ADAM}
+    assert rate == style_transfer.ADAM
