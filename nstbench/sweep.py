@@ -66,7 +66,6 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = {d: Outcome(d, status) for d, status in statuses.items() if status is not None}
     interrupted = False
     if todo:
-        check_writable(todo[0].directory.parent)
         with _interrupt_on_sigterm(), board.Board(todo, done=len(outcomes)):
             returned, interrupted = _carry_out(plan, todo)
         outcomes |= returned
@@ -125,6 +124,7 @@ def _launch(plan: Plan, todo: Sequence[Run]) -> list[Outcome]:
         except (HydraException, OmegaConfBaseException) as error:
             raise SettingsError(_one_line(error)) from error
         name = _check_launcher(composed)
+        check_writable(todo[0].directory.parent)
         task = Task(tuple(batches), plan.time_limit, name, str(Path.cwd()))
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(composed))
         launcher = Plugins.instance().instantiate_launcher(
