@@ -222,8 +222,7 @@ class Settings:
 OPTIMIZERS = {
     "adam": Adam, "adam_decay": AdamDecay, "adamw": AdamW, "nadam": Nadam, "adamax": Adamax,
     "adagrad": Adagrad, "adadelta": Adadelta, "rmsprop": RMSprop, "sgd": SGD, "lion": Lion,
-    "ftrl": Ftrl,
-    "adafactor": Adafactor, "lbfgs": LBFGS, "lbfgsb": LBFGSB,
+    "ftrl": Ftrl, "adafactor": Adafactor, "lbfgs": LBFGS, "lbfgsb": LBFGSB,
 }  # fmt: skip
 
 # Settings that say where and how a run is carried out, and leave its numbers alone.

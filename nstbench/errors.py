@@ -1,7 +1,7 @@
 """Errors that a person reads: one line each, naming the bad value and the nearest good ones."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -39,6 +39,13 @@ def unknown(what: str, value: object, choices: Iterable[str], error=SettingsErro
     near = get_close_matches(str(value), choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(choices)}"
     return error(f"unknown {what} {str(value)!r}; {hint}")
+
+
+def check_least(options: object, least: Mapping[str, float]) -> None:
+    """`SettingsError` where one of the `options` of these names is smaller than it must be."""
+    for name, bound in least.items():
+        if getattr(options, name) < bound:
+            raise SettingsError(f"{name}={getattr(options, name)} must be at least {bound}")
 
 
 def exit_code(program: str, action: Callable[[], int | None], stopped: str = "stopped") -> int:

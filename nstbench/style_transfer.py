@@ -68,7 +68,7 @@ class NeuralStyleTransfer:
         self.content = pictures.load(content_image, size, keep_aspect=True).pixels
         self._engine = engines.load(device)
         with self._engine.scope():
-            self.extractor = _extractor(extractor, weights, self._engine, progress)
+            self.extractor = _extractor(extractor, weights, progress)
         convolutions = _convolutions(self.extractor)
         self.style_layers = _counted(convolutions, n_style_layers, "n_style_layers")
         from_second_last = convolutions[-2::-1]
@@ -154,12 +154,11 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _extractor(chosen, weights: str, engine, progress) -> extractors.Extractor:
+def _extractor(chosen, weights: str, progress) -> extractors.Extractor:
     if not isinstance(chosen, str | Path):
         return extractors.from_model(chosen)
     pooling = "max" if chosen in ("vgg19", "vgg16") else None
-    kernels = engine.kernels("direct")
-    return extractors.build(str(chosen), weights, pooling, kernels, progress=progress)
+    return extractors.build(str(chosen), weights, pooling, progress=progress)
 
 
 def _convolutions(extractor: extractors.Extractor) -> tuple[str, ...]:

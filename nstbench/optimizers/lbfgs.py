@@ -180,7 +180,6 @@ def _direction(gradient, s, y, rho, scale):
 
     The loops are the backend's: written out, a hundred pairs would take minutes to compile.
     """
-
     memory = s.shape[0]
     places = ops.arange(memory)
 

@@ -94,14 +94,7 @@ def _check(options: Options) -> None:
     for size in [*(options.sizes or ()), *options.curve]:
         if size < 32:
             raise errors.SettingsError(f"size {size} must be at least 32")
-    for name, least in {
-        "rounds": 1,
-        "warm_up": 0,
-        "matrix": 1,
-        "sample_s": 0,
-        "pause_s": 0,
-    }.items():
-        if getattr(options, name) < least:
-            raise errors.SettingsError(f"{name}={getattr(options, name)} must be at least {least}")
+    least = {"rounds": 1, "warm_up": 0, "matrix": 1, "sample_s": 0, "pause_s": 0}
+    errors.check_least(options, least)
     if options.sizes == []:
         raise errors.SettingsError("sizes is empty; give at least one, e.g. sizes=[256]")

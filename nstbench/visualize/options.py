@@ -76,9 +76,8 @@ def _typed(shape: type, command: str, own: Sequence[str]) -> Any:
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         raise errors.SettingsError(f"{getattr(error, 'full_key', command)}: {text}") from None
-    for name, least in {"first": 0, "count": 1, "steps": 1}.items():
-        if getattr(options, name, least) < least:
-            raise errors.SettingsError(f"{name}={getattr(options, name)} must be at least {least}")
+    least = {"first": 0, "count": 1, "steps": 1}
+    errors.check_least(options, {n: bound for n, bound in least.items() if hasattr(options, n)})
     return options
 
 
