@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved to it."""
+"""Files: where what was fetched or painted is kept, and how a file is whole or not there."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp"  # the end of every temporary name
+
+
+def cache_dir() -> Path:
+    """Where fetched weights and painted pictures are kept: $NSTBENCH_HOME, else the platform's."""
+    import platformdirs
+
+    home = os.environ.get("NSTBENCH_HOME")
+    return Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("nstbench"))
 
 
 @contextmanager

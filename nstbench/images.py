@@ -151,7 +151,7 @@ def _open(source: Source) -> tuple[str, Image.Image]:
         if source in PHOTOS:
             return source, Image.open(files("skimage") / "data" / PHOTOS[source])
         if source in (*pictures.STYLES, *pictures.DRAWINGS):
-            return source, pictures.paint(source)
+            return source, pictures.kept(source)
     return Path(source).name, _open_file(source)
 
 

@@ -1,4 +1,4 @@
-"""Convolution and pooling against exact values, in value and in gradient."""
+"""Convolution, pooling and the Gram product against exact values, in value and in gradient."""
 
 import keras
 import numpy as np
@@ -153,6 +153,19 @@ def test_avg_pool_and_its_gradient(size):
         np.testing.assert_allclose(y[n, i, j, c], x[window].mean(), rtol=1e-5, atol=1e-6)
         expected[window] = upstream[n, i, j, c] / 4
     np.testing.assert_allclose(dx, expected, rtol=1e-6)
+
+
+def test_self_product_and_its_gradient():
+    x, upstream = normal(2, 5, 7, 4), normal(2, 1, 4, 4)  # no symmetric gradient from above
+
+    def function(x, _):
+        return kernels.self_product(ops.reshape(x, (2, 35, 4)))[:, None]
+
+    y, dx = value_and_gradient(function, x, upstream)
+    flat = x.reshape(2, 35, 4).astype("float64")
+    assert relative(y[:, 0], flat.swapaxes(1, 2) @ flat) < 1e-6
+    both = upstream[:, 0] + upstream[:, 0].swapaxes(1, 2)
+    assert relative(dx.reshape(flat.shape), flat @ both) < 1e-6
 
 
 @pytest.mark.parametrize("fast", FAST)

@@ -116,3 +116,47 @@ def test_noise_is_normalised_and_smooth():
     assert lumps.shape == (canvas.SIDE, canvas.SIDE)
     assert abs(lumps.mean()) < 1e-3 and abs(lumps.std() - 1) < 1e-3
     assert np.abs(np.diff(lumps, axis=0)).max() < 0.1
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NSTBENCH_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_picture_is_painted_once_and_kept(cache, monkeypatch, painted):
+    assert_same(pictures.kept("wave"), painted["wave"])
+    monkeypatch.setattr(pictures, "paint", None)
+    assert_same(pictures.kept("wave"), painted["wave"])
+
+
+def test_a_damaged_picture_is_painted_again(cache, painted):
+    pictures.kept("wave").close()
+    file = only_file(cache)
+    for broken in (b"", b"no picture", file.read_bytes()[:5000]):
+        file.write_bytes(broken)
+        assert_same(pictures.kept("wave"), painted["wave"])
+        assert len(file.read_bytes()) > 5000
+
+
+def test_another_painters_picture_is_not_taken(cache, monkeypatch, painted):
+    with monkeypatch.context() as other:
+        other.setattr(pictures.PIL, "__version__", "0")
+        pictures.kept("wave").close()
+        Image.new("RGB", (64, 64)).save(only_file(cache))
+    assert_same(pictures.kept("wave"), painted["wave"])
+
+
+def test_pictures_need_no_cache(tmp_path, monkeypatch, painted):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NSTBENCH_HOME", str(tmp_path / "file" / "cache"))
+    assert_same(pictures.kept("wave"), painted["wave"])
+
+
+def only_file(cache):
+    (file,) = cache.iterdir()
+    return file
+
+
+def assert_same(image, pixels):
+    np.testing.assert_array_equal(np.asarray(image, np.float32) / 255, pixels)

@@ -16,6 +16,7 @@ import index_server
 import numpy as np
 import pytest
 
+from nstbench import files
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.transfer import published, weights
 
@@ -449,6 +450,6 @@ def test_real_weights_are_the_published_ones(real_weights):
 
 @pytest.mark.real_weights
 def test_cache_says_what_it_holds():
-    with np.load(weights.cache_dir() / "vgg19-imagenet.npz") as stored:
+    with np.load(files.cache_dir() / "vgg19-imagenet.npz") as stored:
         facts = json.loads(str(stored["facts"]))
     assert facts["network"] == "vgg19" and facts["source"] and len(facts["sha256"]) == 64

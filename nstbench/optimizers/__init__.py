@@ -18,7 +18,6 @@ def create(chosen: Sequence[Any], engine, objective, starts: np.ndarray):
     # Here, not above: settings are checked against this package's names without a backend.
     from nstbench.optimizers import first_order
     from nstbench.optimizers.lbfgs import LBFGS
-    from nstbench.optimizers.lbfgsb import LBFGSB
 
     options = [asdict(settings) for settings in chosen]
     names = [option.pop("name") for option in options]
@@ -32,5 +31,7 @@ def create(chosen: Sequence[Any], engine, objective, starts: np.ndarray):
         raise SettingsError(f"{names[0]} advances one picture at a time: use vectorize=1")
     if names[0] == "lbfgs":
         return LBFGS(engine, objective, starts, **options[0])
+    from nstbench.optimizers.lbfgsb import LBFGSB  # brings SciPy, which takes a while
+
     options[0].pop("lr")  # SciPy's line search has no rate
     return LBFGSB(engine, objective, starts, **options[0])

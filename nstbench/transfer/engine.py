@@ -235,6 +235,11 @@ class TorchEngine(_Engine):
     def __init__(self, device: str, precision: str):
         import torch
 
+        if precision == "float64":
+            raise errors.SettingsError(
+                "precision=float64: Keras's operations on PyTorch make float32 of it; "
+                "use KERAS_BACKEND=tensorflow or jax"
+            )
         self._torch = torch
         super().__init__(device, precision)
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
@@ -280,7 +285,8 @@ def load(device: str = "auto", precision: str = "float32"):
     """The engine of the backend that Keras was started with.
 
     `device` is `auto`, `cpu`, `gpu` or `gpu:1`; `precision` one of `PRECISIONS`. Raises
-    `SettingsError` for a device that is not there and for a precision or backend not known.
+    `SettingsError` for a device that is not there, a precision or backend not known, and for
+    float64 on PyTorch.
     """
     engines = {"tensorflow": TensorFlowEngine, "jax": JaxEngine, "torch": TorchEngine}
     backend = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""Convolution and pooling with explicit input gradients, tuned for speed.
+"""Convolution, pooling and the Gram product with explicit input gradients, tuned for speed.
 
 The network is a constant of the problem: only the image is differentiated. So every operation
 here has a gradient with respect to its input alone, written out, and everything that depends on
@@ -140,6 +140,21 @@ def avg_pool(x):
             return _unwindow(quarters, x)
 
         return ops.mean(_windows(x), axis=(2, 4)), gradient
+
+    return _with_gradient(forward, x)
+
+
+def self_product(x):
+    """X^T X of each matrix, (N, M, C) -> (N, C, C).
+
+    The gradient is X (U + U^T), one product where differentiation would make two.
+    """
+
+    def forward(x):
+        def gradient(upstream):
+            return ops.matmul(x, upstream + ops.transpose(upstream, (0, 2, 1)))
+
+        return ops.einsum("nmc,nmd->ncd", x, x), gradient
 
     return _with_gradient(forward, x)
 

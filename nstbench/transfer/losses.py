@@ -19,6 +19,8 @@ from types import MappingProxyType
 import numpy as np
 from keras import ops
 
+from nstbench.transfer import kernels
+
 # Factor on mean((F - P)^2) for a layer of C channels, M = h w positions.
 CONTENT_FACTORS = MappingProxyType(
     {
@@ -55,7 +57,7 @@ def gram(features):
     """Gram matrix per position, G / M = F^T F / (h w): `(N, h, w, C)` -> `(N, C, C)`."""
     n, h, w, c = features.shape
     flat = ops.reshape(features, (n, h * w, c))
-    return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / (h * w)
+    return kernels.self_product(flat) / (h * w)
 
 
 def centred_gram(features):

@@ -12,7 +12,6 @@ bias, float32. What the values are is said by `NetworkWeights.sha256`, where the
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import numpy as np
 
 from nstbench import errors
 from nstbench.errors import WeightsError
-from nstbench.files import replacing
+from nstbench.files import cache_dir, replacing
 from nstbench.transfer import published
 from nstbench.transfer.published import Layers, Progress, Unavailable
 
@@ -76,14 +75,6 @@ def digest(layers: Layers) -> str:
             total.update(f"{name} {array.shape}".encode())
             total.update(np.ascontiguousarray(array, "<f4").data)
     return total.hexdigest()
-
-
-def cache_dir() -> Path:
-    """Where fetched weights are kept: $NSTBENCH_HOME, else the platform's cache folder."""
-    import platformdirs
-
-    home = os.environ.get("NSTBENCH_HOME")
-    return Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("nstbench"))
 
 
 def load(
