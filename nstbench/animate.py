@@ -145,39 +145,31 @@ def read(run: Path, clock: str) -> Film:
     Raises `SettingsError` where there is no run or it has no snapshots, `RecordError` where its
     record cannot be read.
     """
-    from nstbench.record import read_record, read_rows
+    from nstbench.record import read_record, read_rows, snapshots
     from nstbench.report.reader import display_name
-    from nstbench.schema import EPOCH_COLUMNS
+    from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 
     record = read_record(run)
     if record is None:
         raise SettingsError(f"{run} holds no run (run.json is missing)")
     rows = read_rows(run / "epochs.csv", EPOCH_COLUMNS)
-    found = {int(path.stem.removeprefix("epoch_")): path for path in _snapshots(run)}
-    found = {epoch: path for epoch, path in found.items() if epoch <= len(rows)}
-    if (run / "image.png").is_file():
-        found[len(rows)] = run / "image.png"
+    found = snapshots(run, len(rows))
     if len(found) < 2:
         raise SettingsError(f"{run} kept no snapshots: run it again with snapshots=1 force=true")
     column = {"seconds": "optimise_s", "evaluations": "evaluations", "epochs": "epoch"}[clock]
     times = [0.0, *(float(row[column]) for row in rows)]
-    losses = [float(row["loss"]) for row in rows]
-    losses = [losses[0], *losses]  # the start image's loss is that before the first update
-    epochs = sorted(found)
+    start = (read_rows(run / "trace.csv", TRACE_COLUMNS) or rows)[0]  # of the first evaluation
+    losses = [float(row["loss"]) for row in (start, *rows)]
     settings = record.settings
     return Film(
         label=f"{display_name(settings['optimizer']['name'])} {settings['lr']:g}",
-        times=tuple(times[epoch] for epoch in epochs),
-        paths=tuple(found[epoch] for epoch in epochs),
-        losses=tuple(losses[epoch] for epoch in epochs),
+        times=tuple(times[epoch] for epoch in found),
+        paths=tuple(found.values()),
+        losses=tuple(losses[epoch] for epoch in found),
         problem=record.problem,
         host=str(record.machine.get("host", "unknown")),
         timing_valid=record.timing_valid,
     )
-
-
-def _snapshots(run: Path) -> list[Path]:
-    return [p for p in (run / "frames").glob("epoch_*.png") if p.stem[len("epoch_") :].isdigit()]
 
 
 def doubts(films: Sequence[Film], clock: str) -> list[str]:

@@ -87,6 +87,18 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return list(csv.DictReader(lines))
 
 
+def snapshots(directory: Path, epochs: int) -> dict[int, Path]:
+    """Pictures that a run of `epochs` epochs kept, by epoch: 0 its start, the last its result."""
+    kept = {}
+    for path in (directory / "frames").glob("epoch_*.png"):
+        number = path.stem.removeprefix("epoch_")
+        if number.isdigit() and int(number) <= epochs:
+            kept[int(number)] = path
+    if (directory / "image.png").is_file():
+        kept[epochs] = directory / "image.png"
+    return dict(sorted(kept.items()))
+
+
 class RunDirectory:
     """One run's directory, owned by this process inside the `with` block.
 

@@ -10,6 +10,7 @@ from synthetic import SyntheticRun, write_run
 
 from nstbench import animate
 from nstbench.errors import SettingsError
+from nstbench.schema import TRACE_COLUMNS
 
 ADAM = SyntheticRun("adam", epochs=4, steps_per_epoch=5, step_s=0.1, size=48, frames=(0, 1, 2, 3))
 SLOW = replace(ADAM, optimizer="lbfgs", lr=1.0, step_s=0.4, frames=(0, 2), evaluations_per_step=2)
@@ -33,6 +34,8 @@ def test_a_film_has_the_snapshots_and_the_result(runs):
     ]
     np.testing.assert_allclose(film.times, [0, 0.5, 1.0, 1.5, 2.0])
     assert list(film.losses) == sorted(film.losses, reverse=True)
+    first = (runs[0] / "trace.csv").read_text().splitlines()[1].split(",")
+    assert film.losses[0] == float(first[TRACE_COLUMNS.index("loss")])
 
 
 @pytest.mark.parametrize(("clock", "times"), [("epochs", (0, 2, 4)), ("evaluations", (0, 20, 40))])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nstbench.record import snapshots
 from nstbench.report.compare import Competitor, Group, competitors, runs_of_row, timing_groups
 from nstbench.report.curves import Missing, drawn, longest
 from nstbench.report.plots import short
@@ -74,17 +75,11 @@ def frames(run: Run, most: int = MOST_FRAMES) -> list[Frame]:
 
     A snapshot of epoch 0 is the start image; its loss is that of the first evaluation.
     """
-    found = {}
-    for path in (run.path / "frames").glob("epoch_*.png"):
-        number = path.stem.removeprefix("epoch_")
-        if number.isdigit() and int(number) <= len(run.epochs):
-            found[int(number)] = path
-    if (run.path / "image.png").is_file():
-        found[len(run.epochs)] = run.path / "image.png"
+    found = snapshots(run.path, len(run.epochs))
     seconds = np.concatenate([[0.0], run.epochs["optimise_s"]])
     first = run.trace if len(run.trace) else run.epochs
     losses = np.concatenate([first["loss"][:1], run.epochs["loss"]])
-    made = [Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in sorted(found)]
+    made = [Frame(found[e], e, float(seconds[e]), float(losses[e])) for e in found]
     places = np.linspace(0, len(made) - 1, min(len(made), most)).round().astype(int)
     return [made[place] for place in places]
 

@@ -300,7 +300,7 @@ def from_model(model, name: str | None = None, source: str = "a model given") ->
         raise SettingsError(f"{name} has no layer with an output of shape (N, h, w, C)")
     values = [np.asarray(ops.convert_to_numpy(variable.value)) for variable in model.variables]
     digest = network_weights.digest({str(i): (value,) for i, value in enumerate(values)})
-    preprocess = _preprocess_input(name)
+    preprocess = preprocess_input(name)
     place = {id(variable): index for index, variable in enumerate(model.variables)}
 
     def compute(image, parameters, layers):
@@ -353,8 +353,8 @@ def _automatic(layer) -> tuple[str, int] | None:
     return (match[1], int(match[2] or 0)) if is_automatic else None
 
 
-def _preprocess_input(name: str):
-    """`preprocess_input` of the module that the model `name` comes from, else the identity."""
+def preprocess_input(name: str):
+    """Keras's `preprocess_input`, from 0..255, for a model of this name; else the identity."""
     function = applications().get(_plain(name))
     if function is None:
         return lambda image: image

@@ -6,7 +6,6 @@ Arrays in, arrays out; nothing is drawn here.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -75,11 +74,10 @@ def filters(settings: Settings, progress: Progress | None = None) -> np.ndarray:
 
 def _reads_bgr(name: str) -> bool:
     """Whether `keras.applications` hands colours to the network `name` in reverse order."""
-    function = extractors.applications()[name.lower().replace("_", "")]
-    module = getattr(keras.applications, function.__module__.rpartition(".")[2])
+    preprocess = extractors.preprocess_input(name)
     black, red = np.zeros((1, 1, 1, 3), np.float32), np.zeros((1, 1, 1, 3), np.float32)
     red[..., 0] = 1.0
-    answers = [ops.convert_to_numpy(module.preprocess_input(each)) for each in (black, red)]
+    answers = [ops.convert_to_numpy(preprocess(each)) for each in (black, red)]
     return bool(np.argmax(np.abs(answers[1] - answers[0])) == 2)
 
 
