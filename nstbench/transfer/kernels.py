@@ -206,35 +206,73 @@ def _winograd(x, products, flipped: bool = False):
     x: (N, h, w, C); products: (36, C, K), the tile position counted column by column. Flipping
     reverses the order of the interpolation points and swaps C with K.
     """
-    to_tiles, _, from_tiles = _tile_transforms()
+    order = slice(None, None, -1 if flipped else 1)
     if flipped:
-        to_tiles, from_tiles = to_tiles[::-1], from_tiles[:, ::-1]
         products = ops.transpose(products, (0, 2, 1))
     batch, height, width, channels = x.shape
     rows, columns = -(-height // TILE), -(-width // TILE)
-    span = len(to_tiles)
+    span = TILE + 2
 
-    below, right = rows * TILE + 1 - height, columns * TILE + 1 - width
+    below, right = (rows + 1) * TILE - 1 - height, (columns + 1) * TILE - 1 - width
     x = ops.pad(x, ((0, 0), (1, below), (1, right), (0, 0)))
-    x = _combine(to_tiles, [x[:, i : i + rows * TILE - 3 : TILE] for i in range(span)])
-    x = _combine(to_tiles, [x[:, :, :, j : j + columns * TILE - 3 : TILE] for j in range(span)])
+    # A stack is what keeps XLA from fusing (and so recomputing) one transform into the next.
+    x = ops.stack(_to_tiles(_entries(x, 1))[order])
+    x = ops.stack(_to_tiles(_entries(x, 3))[order])
     y = ops.matmul(ops.reshape(x, (span * span, -1, channels)), products)
 
     y = ops.reshape(y, (span, span, batch, rows, columns, -1))
-    y = _combine(from_tiles, ops.unstack(y, axis=1))
+    y = ops.stack(_from_tiles(ops.unstack(y, axis=1)[order]))
     y = ops.transpose(y, (1, 2, 3, 0, 4, 5))[:, :, :, :, :, None]
-    coefficients = ops.convert_to_tensor(from_tiles.T[..., None], dtype=y.dtype)
-    y = _sum(coefficients[j] * t for j, t in enumerate(ops.unstack(y)))
+    coefficients = ops.convert_to_tensor(_tile_transforms()[2].T[..., None], dtype=y.dtype)
+    pairs = zip(ops.unstack(coefficients), ops.unstack(y)[order], strict=True)
+    y = _sum(c * t for c, t in pairs)
     return ops.reshape(y, (batch, rows * TILE, columns * TILE, -1))[:, :height, :width]
 
 
-def _combine(matrix, tensors):
-    """Stack of the linear combinations of equally shaped tensors that the matrix's rows name.
+def _entries(x, axis: int):
+    """The six d of all tiles along one axis of x, whose length is a tile more than the tiles'.
 
-    The stack is what keeps XLA from fusing (and so recomputing) one transform into the next.
+    Every tile begins `TILE` after the one before: four of its entries are its own, and two are the
+    next one's first.
     """
-    rows = [[(float(c), t) for c, t in zip(row, tensors, strict=True) if c] for row in matrix]
-    return ops.stack([_sum(t if c == 1 else c * t for c, t in row) for row in rows])
+    count = x.shape[axis] // TILE - 1
+    x = ops.reshape(x, (*x.shape[:axis], count + 1, TILE, *x.shape[axis + 1 :]))
+
+    def of_tiles(first):
+        chosen = (*[slice(None)] * axis, slice(first, first + count))
+        return ops.unstack(x[chosen], axis=axis + 1)
+
+    return [*of_tiles(0), *of_tiles(1)[:2]]
+
+
+def _to_tiles(d):
+    """B d. The rows of p and -p agree on d's even entries and are opposite on the odd ones."""
+    matrix = _tile_transforms()[0]
+
+    def even(row):
+        return _combine(matrix[row, ::2], d[::2])
+
+    def odd(row):
+        return _combine(matrix[row, 1::2], d[1::2])
+
+    pairs = [(even(row), odd(row)) for row in (1, 3)]
+    return [even(0), *(t for e, o in pairs for t in (e + o, e - o)), odd(5)]
+
+
+def _from_tiles(m):
+    """A m. The columns of p and -p agree in A's even rows and are opposite in the odd ones."""
+    sums = [m[0], m[1] + m[2], m[4] + m[3], m[5]]
+    differences = [m[0], m[1] - m[2], m[4] - m[3], m[5]]
+    return [
+        _combine(row[[0, 1, 4, 5]], differences if number % 2 else sums)
+        for number, row in enumerate(_tile_transforms()[2])
+    ]
+
+
+def _combine(coefficients, tensors):
+    """The sum of c t, with as few operations as there are coefficients beside 0 and 1."""
+    terms = zip(coefficients, tensors, strict=True)
+    return _sum(t if c == 1 else float(c) * t for c, t in terms if c)
 
 
 def _sum(terms):
@@ -246,10 +284,11 @@ def _tile_transforms():
     """B (6, 6), G (6, 3) and A (4, 6) of y = A [(G g) * (B d)]: d 6 inputs, g 3 taps, y 4 outputs.
 
     With V_n the Vandermonde matrix of n columns at the six points, A = V_4' and, but for scale,
-    G = V_3 and B = V_6^-T. Row p of G is divided by |p|, so that a reversed g gives the row of 1/p.
+    G = V_3 and B = V_6^-T. Row p of G is divided by 3 |p|: by |p|, so that a reversed g gives the
+    row of 1/p, and by 3, which leaves more ones in B.
     """
     points = np.array([0, 2**0.5, -(2**0.5), -(2**-0.5), 2**-0.5])
-    scale = np.append(np.where(points == 0, 1, abs(points)), 1)[:, None]
+    scale = np.append(np.where(points == 0, 1, 3 * abs(points)), 1)[:, None]
 
     def vandermonde(columns):
         infinity = np.eye(columns)[-1]
