@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,8 @@ OPTIMIZERS = {
     "ftrl": Ftrl, "adafactor": Adafactor, "lbfgs": LBFGS, "lbfgsb": LBFGSB,
 }  # fmt: skip
 
+BACKENDS = ("tensorflow", "jax", "torch")  # of `KERAS_BACKEND`
+
 # Settings that say where and how a run is carried out, and leave its numbers alone.
 _NOT_IDENTITY = {
     "out", "snapshots", "checkpoint_s", "force", "reported_seconds", "experiment", "command",
@@ -258,7 +261,7 @@ def resolve(overrides: Sequence[str]) -> Settings:
     composed.experiment = None if experiment == "null" else experiment
     settings = _typed(composed)
     settings.optimizer.lr = settings.lr  # one rate, wherever it was given
-    settings.backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    settings.backend = _backend()
     settings.command = list(overrides)
     _validate(settings)
     settings.epochs = max(1, round(settings.epochs * settings.epochs_scale))
@@ -351,6 +354,16 @@ def _typed(composed: DictConfig) -> Settings:
         text = str(error).splitlines()[0]
         key = getattr(error, "full_key", None)
         raise errors.SettingsError(f"{key}: {text}" if key else text) from None
+
+
+def _backend() -> str:
+    """The backend that Keras will start with; whether it can is seen without importing it."""
+    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if name not in BACKENDS:
+        raise errors.unknown("KERAS_BACKEND", name, BACKENDS)
+    if find_spec(name) is None:
+        raise errors.SettingsError(f"KERAS_BACKEND={name}: the package {name} is not installed")
+    return name
 
 
 def _validate(settings: Settings) -> None:

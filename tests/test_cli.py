@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nstbench import config
+from nstbench.errors import SettingsError
 from nstbench.record import read_record, read_rows
 from nstbench.schema import EPOCH_COLUMNS, Status
 
@@ -150,3 +151,17 @@ def test_a_real_run(tmp_path):
     assert record["weights"]["source"] == "He initialisation, seed 0"
     assert {p.name for p in directory.iterdir()} >= {"image.png", "content.png", "style.png"}
     assert len(read_rows(directory / "epochs.csv", EPOCH_COLUMNS)) == 2
+
+
+def test_a_backend_that_keras_has_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jacks")
+    code, _, errors = command(tmp_path, "epochs=1", light=False)
+    assert code == 2
+    assert errors == "nstbench: unknown KERAS_BACKEND 'jacks'; did you mean jax?\n"
+
+
+def test_a_backend_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setattr(config, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="KERAS_BACKEND=torch: .* not installed"):
+        config.resolve([])
