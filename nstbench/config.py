@@ -371,18 +371,14 @@ def _validate(settings: Settings) -> None:
     from nstbench.optimizers.names import LINE_SEARCHES
 
     positive = {"lr": settings.lr, "epochs_scale": settings.epochs_scale}
-    at_least = {
-        "epochs": (settings.epochs, 1), "steps_per_epoch": (settings.steps_per_epoch, 1),
-        "size": (settings.size, 32), "snapshots": (settings.snapshots, 0),
-        "repeat": (settings.repeat, 0), "seed": (settings.seed, 0),
-        "checkpoint_s": (settings.checkpoint_s, 0),
-    }  # fmt: skip
     for key, value in positive.items():
         if not 0 < value < float("inf"):
             raise errors.SettingsError(f"{key}={value} must be a positive number")
-    for key, (value, least) in at_least.items():
-        if value < least:
-            raise errors.SettingsError(f"{key}={value} must be at least {least}")
+    least = {
+        "epochs": 1, "steps_per_epoch": 1, "size": 32, "snapshots": 0, "repeat": 0, "seed": 0,
+        "checkpoint_s": 0,
+    }  # fmt: skip
+    errors.check_least(settings, least)
     for key, allowed in {
         "kernels": ("auto", "direct", "fast"),
         "precision": ("float32", "tf32", "bfloat16", "float64"),

@@ -206,24 +206,25 @@ def _winograd(x, products, flipped: bool = False):
     x: (N, h, w, C); products: (36, C, K), the tile position counted column by column. Flipping
     reverses the order of the interpolation points and swaps C with K.
     """
+    to_tiles, _, from_tiles = _tile_transforms()
     order = slice(None, None, -1 if flipped else 1)
     if flipped:
         products = ops.transpose(products, (0, 2, 1))
     batch, height, width, channels = x.shape
     rows, columns = -(-height // TILE), -(-width // TILE)
-    span = TILE + 2
+    span = len(to_tiles)
 
     below, right = (rows + 1) * TILE - 1 - height, (columns + 1) * TILE - 1 - width
     x = ops.pad(x, ((0, 0), (1, below), (1, right), (0, 0)))
     # A stack is what keeps XLA from fusing (and so recomputing) one transform into the next.
-    x = ops.stack(_to_tiles(_entries(x, 1))[order])
-    x = ops.stack(_to_tiles(_entries(x, 3))[order])
+    x = ops.stack(_to_tiles(to_tiles, _entries(x, 1))[order])
+    x = ops.stack(_to_tiles(to_tiles, _entries(x, 3))[order])
     y = ops.matmul(ops.reshape(x, (span * span, -1, channels)), products)
 
     y = ops.reshape(y, (span, span, batch, rows, columns, -1))
-    y = ops.stack(_from_tiles(ops.unstack(y, axis=1)[order]))
+    y = ops.stack(_from_tiles(from_tiles, ops.unstack(y, axis=1)[order]))
     y = ops.transpose(y, (1, 2, 3, 0, 4, 5))[:, :, :, :, :, None]
-    coefficients = ops.convert_to_tensor(_tile_transforms()[2].T[..., None], dtype=y.dtype)
+    coefficients = ops.convert_to_tensor(from_tiles.T[..., None], dtype=y.dtype)
     pairs = zip(ops.unstack(coefficients), ops.unstack(y)[order], strict=True)
     y = _sum(c * t for c, t in pairs)
     return ops.reshape(y, (batch, rows * TILE, columns * TILE, -1))[:, :height, :width]
@@ -245,9 +246,8 @@ def _entries(x, axis: int):
     return [*of_tiles(0), *of_tiles(1)[:2]]
 
 
-def _to_tiles(d):
+def _to_tiles(matrix, d):
     """B d. The rows of p and -p agree on d's even entries and are opposite on the odd ones."""
-    matrix = _tile_transforms()[0]
 
     def even(row):
         return _combine(matrix[row, ::2], d[::2])
@@ -259,13 +259,13 @@ def _to_tiles(d):
     return [even(0), *(t for e, o in pairs for t in (e + o, e - o)), odd(5)]
 
 
-def _from_tiles(m):
+def _from_tiles(matrix, m):
     """A m. The columns of p and -p agree in A's even rows and are opposite in the odd ones."""
     sums = [m[0], m[1] + m[2], m[4] + m[3], m[5]]
     differences = [m[0], m[1] - m[2], m[4] - m[3], m[5]]
     return [
         _combine(row[[0, 1, 4, 5]], differences if number % 2 else sums)
-        for number, row in enumerate(_tile_transforms()[2])
+        for number, row in enumerate(matrix)
     ]
 
 
