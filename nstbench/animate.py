@@ -145,9 +145,9 @@ def read(run: Path, clock: str) -> Film:
     Raises `SettingsError` where there is no run or it has no snapshots, `RecordError` where its
     record cannot be read.
     """
-    from nstbench.record import read_record, read_rows, snapshots
     from nstbench.report.reader import display_name
-    from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS
+    from nstbench.run.record import read_record, read_rows, snapshots
+    from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 
     record = read_record(run)
     if record is None:

@@ -67,14 +67,14 @@ def _dispatch(arguments: list[str]) -> int:
     keys = {override.split("=", 1)[0] for override in overrides}
     is_sweep = {"-m", "--multirun"} & set(flags) or keys & {"suite", "repeats", "vectorize"}
     if is_sweep or _has_folder(overrides):
-        from nstbench import sweep
+        from nstbench.sweep import launch as sweep
 
         return sweep.main(overrides)
     return _run_one(overrides)
 
 
 def _has_folder(overrides: list[str]) -> bool:
-    from nstbench import plan
+    from nstbench.sweep import plan
 
     return any(map(plan.names_folder, overrides))
 
@@ -82,26 +82,26 @@ def _has_folder(overrides: list[str]) -> bool:
 def _print_settings(overrides: list[str]) -> int:
     from omegaconf import OmegaConf
 
-    from nstbench import config
+    from nstbench.settings import config
 
     print(OmegaConf.to_yaml(OmegaConf.structured(config.resolve(overrides))), end="")
     return 0
 
 
 def _run_one(overrides: list[str]) -> int:
-    from nstbench import config
+    from nstbench.settings import config
 
     settings = config.resolve(overrides)
     signal.signal(signal.SIGTERM, _interrupt)
-    from nstbench.progress import Progress, quiet_start
-    from nstbench.record import read_record
+    from nstbench.run.progress import Progress, quiet_start
+    from nstbench.run.record import read_record
 
     done = read_record(config.run_directory(settings))
     already = done is not None and done.status.is_final and not settings.force
     with Progress(settings) as progress:
         if not already:
             with quiet_start():
-                from nstbench import runner
+                from nstbench.run import loop as runner
 
             done = runner.run(settings, progress)
         progress.summary(done, config.run_directory(settings), already)

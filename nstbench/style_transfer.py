@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench import images as pictures
+from nstbench.engine import backends as engines
 from nstbench.errors import SettingsError
+from nstbench.networks import extractors
+from nstbench.networks.weights import Progress
 from nstbench.optimizers.first_order import FirstOrder, make
-from nstbench.transfer import engine as engines
-from nstbench.transfer import extractors, objective
-from nstbench.transfer.weights import Progress
+from nstbench.pictures import images as pictures
+from nstbench.transfer import objective
 
 # The published class: pictures of at most 512 pixels, Keras's Adam, a rate that falls to 0.8 of
 # itself in every 100 steps, half the content weight, all on pixels 0..255.

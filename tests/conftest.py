@@ -22,7 +22,7 @@ def real_weights():
     Skips where it cannot be had (a closed network), but fails in continuous integration.
     """
     from nstbench.errors import WeightsError
-    from nstbench.transfer import weights
+    from nstbench.networks import weights
 
     try:
         return weights.load("vgg19", "imagenet")

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from nstbench.transfer import published, weights
+from nstbench.networks import published, weights
 
 MEMBER = published.TORCHVISION["alexnet"][0]
 

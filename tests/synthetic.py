@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
+from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
 
 SPEEDS = {"adam": 0.05, "adagrad": 0.01, "rmsprop": 0.04, "lbfgs": 0.2}
 

@@ -10,7 +10,7 @@ from synthetic import SyntheticRun, write_run
 
 from nstbench import animate
 from nstbench.errors import SettingsError
-from nstbench.schema import TRACE_COLUMNS
+from nstbench.run.schema import TRACE_COLUMNS
 
 ADAM = SyntheticRun("adam", epochs=4, steps_per_epoch=5, step_s=0.1, size=48, frames=(0, 1, 2, 3))
 SLOW = replace(ADAM, optimizer="lbfgs", lr=1.0, step_s=0.4, frames=(0, 2), evaluations_per_step=2)

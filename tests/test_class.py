@@ -9,9 +9,10 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from nstbench import NeuralStyleTransfer, config, style_transfer
+from nstbench import NeuralStyleTransfer, style_transfer
+from nstbench.engine import backends as engines
 from nstbench.errors import ImageError, SettingsError
-from nstbench.transfer import engine as engines
+from nstbench.settings import config
 
 SIZE = 32
 

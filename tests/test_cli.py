@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from nstbench import config
 from nstbench.errors import SettingsError
-from nstbench.record import read_record, read_rows
-from nstbench.schema import EPOCH_COLUMNS, Status
+from nstbench.run.record import read_record, read_rows
+from nstbench.run.schema import EPOCH_COLUMNS, Status
+from nstbench.settings import config
 
 HERE = Path(__file__).resolve().parent
 HELP_S = 1.5  # seconds of processor time in which --help answers

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nstbench.clock import Clocks
+from nstbench.run.clock import Clocks
 
 
 class Time:

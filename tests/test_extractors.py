@@ -10,7 +10,7 @@ from keras import ops
 from PIL import Image
 
 from nstbench.errors import SettingsError, WeightsError
-from nstbench.transfer import extractors, weights
+from nstbench.networks import extractors, weights
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench import images
+from nstbench.engine import backends as engines
+from nstbench.networks import extractors
 from nstbench.optimizers import first_order
 from nstbench.optimizers.lbfgs import LBFGS
-from nstbench.transfer import engine as engines
-from nstbench.transfer import extractors, objective
+from nstbench.pictures import images
+from nstbench.transfer import objective
 
 GOLDEN = Path(__file__).parent / "golden"
 VALUES = json.loads((GOLDEN / "golden.json").read_text())

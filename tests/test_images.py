@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.color import rgb2yiq
 
-from nstbench import images
 from nstbench.errors import ImageError
+from nstbench.pictures import images
 
 GOLDEN = Path(__file__).parent / "golden"
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F")

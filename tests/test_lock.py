@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from nstbench import lock
 from nstbench.errors import LockedError, RecordError
-from nstbench.lock import Lock, live_owner
+from nstbench.run import lock
+from nstbench.run.lock import Lock, live_owner
 
 HOLD = """
 import sys, time
-from nstbench.lock import Lock
+from nstbench.run.lock import Lock
 lock = Lock(sys.argv[1]); lock.acquire(); print("held", flush=True); time.sleep(60)
 """
 

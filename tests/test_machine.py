@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from nstbench import machine
+from nstbench.run import machine
 
 QUIET = {
     "monotonic_s": 0.0,
@@ -73,7 +73,7 @@ def test_a_busy_neighbour_is_noticed_on_the_real_machine():
     ("command", "counts"),
     [
         ("python -m nstbench optimizer=adam epochs=3", True),
-        ("python -m nstbench.worker optimizer=adam", True),
+        ("python -m nstbench.sweep.worker optimizer=adam", True),
         ("python -u -m nstbench", True),
         ("python /opt/env/bin/nstbench lr=0.1", True),
         ("python -m nstbench -m lr=0.1,0.2", False),
@@ -111,9 +111,8 @@ def test_the_facts_are_plain_data_and_name_no_host():
 
 
 def test_the_age_of_the_process_counts_from_its_start():
-    code = (
-        "import time; time.sleep(0.3); from nstbench import machine; print(machine.process_age())"
-    )
+    act = "time.sleep(0.3); from nstbench.run import machine; print(machine.process_age())"
+    code = f"import time; {act}"
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.28 <= float(done.stdout) <= time.monotonic() - began + 0.02

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from keras import ops
 from scipy import optimize
 
-from nstbench import config, optimizers, problem
+from nstbench import optimizers
+from nstbench.engine import backends as engines
 from nstbench.errors import SettingsError
 from nstbench.optimizers import first_order, line_search
 from nstbench.optimizers.lbfgs import LBFGS
 from nstbench.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
-from nstbench.transfer import engine as engines
+from nstbench.settings import config
+from nstbench.transfer import problem
 from nstbench.transfer.objective import Objective
 
 ALL = config.choices("optimizer")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstbench import images, pictures
-from nstbench.pictures import canvas
+from nstbench.pictures import images
+from nstbench.pictures import painted as pictures
+from nstbench.pictures.painted import canvas
 
 PAINTED = (*pictures.STYLES, *pictures.DRAWINGS)
 
@@ -94,7 +95,7 @@ def test_the_sketch_is_grey_lines_on_white(painted):
 def test_names_cost_no_heavy_import():
     """`--help` and the settings' validation need names, not painters."""
     code = (
-        "import sys; from nstbench import images; images.builtin_styles();"
+        "import sys; from nstbench.pictures import images; images.builtin_styles();"
         "print(sorted({'scipy', 'skimage', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     answer = subprocess.run(

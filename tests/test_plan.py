@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nstbench import config, plan
 from nstbench.errors import SettingsError
+from nstbench.settings import config
+from nstbench.sweep import plan
 
 TABLE1 = [  # optimizer, rate, epochs, the seconds of the report
     ("adam", 0.02, 50, 30.6),

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench import config, images, optimizers, plan, runner
-from nstbench import problem as problems
+from nstbench import optimizers
+from nstbench.engine import backends as engines
+from nstbench.networks import weights
 from nstbench.optimizers import first_order
-from nstbench.transfer import engine as engines
-from nstbench.transfer import weights
+from nstbench.pictures import images
+from nstbench.run import loop as runner
+from nstbench.settings import config
+from nstbench.sweep import plan
+from nstbench.transfer import problem as problems
 
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = [f"content={GOLDEN / 'content.png'}", f"style={GOLDEN / 'style.png'}"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from nstbench.errors import LockedError, RecordError
-from nstbench.record import RunDirectory, atomic_write, read_record, read_rows
-from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS, RunRecord, Status
+from nstbench.run.record import RunDirectory, atomic_write, read_record, read_rows
+from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, RunRecord, Status
 
 RECORD = {
     "schema": 1,
@@ -253,8 +253,8 @@ def test_a_read_only_results_folder_is_one_clear_line(small_disk):
 WRITER = """
 import sys
 import numpy as np
-from nstbench.record import RunDirectory
-from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS
+from nstbench.run.record import RunDirectory
+from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 
 epochs = int(sys.argv[2])
 with RunDirectory(sys.argv[1]) as run:

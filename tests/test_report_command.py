@@ -11,7 +11,7 @@ import pytest
 from synthetic import SyntheticRun, suite, table1, write_run, write_runs
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("tensorflow", "keras", "jax", "torch", "nstbench.runner", "nstbench.config", "hydra")
+HEAVY = ("tensorflow", "keras", "jax", "torch", "nstbench.run.loop", "nstbench.settings", "hydra")
 
 
 def report(*arguments, cwd=ROOT):

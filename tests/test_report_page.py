@@ -18,7 +18,7 @@ from nstbench.report import page
 from nstbench.report.build import contents, find
 from nstbench.report.reader import read
 from nstbench.report.settings import load
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

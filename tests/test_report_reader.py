@@ -8,7 +8,7 @@ import pytest
 from synthetic import SyntheticRun, record, table1, write_run, write_runs
 
 from nstbench.report import reader
-from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
+from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
 
 
 @pytest.fixture

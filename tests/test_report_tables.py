@@ -13,7 +13,7 @@ from synthetic import TABLE1, SyntheticRun, suite, table1, write_run, write_runs
 from nstbench.report import compare, reader, settings, tables, targets
 from nstbench.report.ranking import ranking
 from nstbench.report.timing import timing_table
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 SETTINGS = settings.load()
 ROWS = [

@@ -8,7 +8,7 @@ from synthetic import TABLE1, table1, write_runs
 
 from nstbench.report import reader, settings, verdicts
 from nstbench.report.verdicts import Outcome, Reported, combine
-from nstbench.schema import Clocks
+from nstbench.run.schema import Clocks
 
 SETTINGS = settings.load()
 SUPPORTED, REFUTED = Outcome.SUPPORTED, Outcome.REFUTED

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench import config, images, problem, runner
 from nstbench.errors import LockedError, SettingsError
 from nstbench.optimizers.first_order import FirstOrder
-from nstbench.record import RunDirectory, read_rows
-from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+from nstbench.pictures import images
+from nstbench.run import loop as runner
+from nstbench.run.record import RunDirectory, read_rows
+from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+from nstbench.settings import config
+from nstbench.transfer import problem
 from nstbench.transfer.objective import Objective
 
 NOT_SECONDS = [name for name in EPOCH_COLUMNS if name not in ("optimise_s", "wall_s")]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nstbench.networks.extractors import Extractor, Origin
 from nstbench.transfer import losses, objective
-from nstbench.transfer.extractors import Extractor, Origin
 
 RANDOM = np.random.default_rng(7)
 FEATURES = RANDOM.standard_normal((2, 5, 7, 3)).astype("float32")

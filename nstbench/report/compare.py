@@ -9,7 +9,7 @@ import numpy as np
 
 from nstbench.report.reader import Run
 from nstbench.report.settings import ReportedTable, Row
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 
 @dataclass(frozen=True)

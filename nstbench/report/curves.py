@@ -12,20 +12,11 @@ from typing import Any
 import numpy as np
 
 from nstbench.report.compare import Competitor, Group, competitors, groups
-from nstbench.report.plots import (
-    Curve,
-    Level,
-    Plot,
-    Series,
-    band,
-    plain,
-    summarise,
-    words_for_band,
-)
+from nstbench.report.plots import Curve, Level, Plot, Series, band, plain, summarise, words_for_band
 from nstbench.report.reader import Run
 from nstbench.report.settings import FigureCurve, FigureSpec, Targets
 from nstbench.report.targets import goals
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 AXES = {  # axis -> (column of epochs.csv, label)
     "epochs": ("epoch", "epochs"),

@@ -10,7 +10,7 @@ from nstbench.report.compare import Competitor
 from nstbench.report.reader import Run
 from nstbench.report.settings import ReportedTable
 from nstbench.report.statistics import spread_share
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 WIDE = 0.10  # spread, as a share of the median, from which a time is called unsteady
 

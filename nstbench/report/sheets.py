@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.record import snapshots
 from nstbench.report.compare import Competitor, Group, competitors, runs_of_row, timing_groups
 from nstbench.report.curves import Missing, drawn, longest
 from nstbench.report.plots import short
 from nstbench.report.reader import Run
 from nstbench.report.settings import ReportedTable
+from nstbench.run.record import snapshots
 
 MOST_FRAMES, MOST_STRIPS = 8, 8
 FEWEST_SYSTEMS = 3

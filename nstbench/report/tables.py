@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nstbench.report.compare import Competitor
-from nstbench.schema import Status
+from nstbench.run.schema import Status
 
 NONE = "—"
 

@@ -35,15 +35,15 @@ def _run(arguments: Sequence[str]) -> None:
     from nstbench.speed import options as choices
 
     options = choices.resolve(arguments)
-    from nstbench.progress import quiet_start
+    from nstbench.run.progress import quiet_start
 
     with quiet_start():
+        from nstbench.engine import backends as engines
         from nstbench.speed import measure, output
         from nstbench.speed.goals import Session
-        from nstbench.transfer import engine as engines
 
         engine = engines.load(options.device)
-    from nstbench import machine
+    from nstbench.run import machine
 
     before, session = machine.load(), Session()
     accelerator = engine.devices() != ["CPU"]
@@ -79,7 +79,7 @@ def _when() -> dict[str, object]:
 
     import keras
 
-    from nstbench import machine
+    from nstbench.run import machine
 
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return {"date": when, "backend": keras.backend.backend(), "versions": machine.versions()}

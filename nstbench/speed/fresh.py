@@ -89,14 +89,14 @@ def main(peer: str, file: str) -> int:
         if code:
             return code
         peak = peak_bytes()
-        from nstbench.record import read_rows
-        from nstbench.schema import EPOCH_COLUMNS
+        from nstbench.run.record import read_rows
+        from nstbench.run.schema import EPOCH_COLUMNS
 
         out = next(a for a in given if a.startswith("out=")).removeprefix("out=")
         (epochs,) = Path(out, "runs").glob("*/epochs.csv")
         seconds = float(read_rows(epochs, EPOCH_COLUMNS)[0]["wall_s"])
     else:
-        from nstbench.machine import process_age
+        from nstbench.run.machine import process_age
         from nstbench.speed.peers import OTHERS
 
         OTHERS[peer](load_task(Path(given))).step(1)

@@ -10,15 +10,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from nstbench import config, optimizers, problem
-from nstbench.clock import Clocks
-from nstbench.config import Settings
+from nstbench import optimizers
 from nstbench.errors import NstbenchError
-from nstbench.record import RunDirectory
-from nstbench.schema import EPOCH_COLUMNS, TRACE_COLUMNS
+from nstbench.run.clock import Clocks
+from nstbench.run.record import RunDirectory
+from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
+from nstbench.settings import config
+from nstbench.settings.config import Settings
 from nstbench.speed import peers
 from nstbench.speed.goals import Session
 from nstbench.speed.options import LABELS, Options
+from nstbench.transfer import problem
 
 Calls = Mapping[str, Callable[[int], None]]
 
@@ -32,8 +34,8 @@ def settings_for(options: Options, size: int) -> Settings:
 
 def task_of(settings: Settings, accelerator: bool) -> peers.Task:
     """The problem of `settings` as the competitors take it."""
-    from nstbench import images
-    from nstbench.transfer import weights
+    from nstbench.networks import weights
+    from nstbench.pictures import images
 
     content = images.load(settings.content, settings.size).pixels
     terms, adam = settings.objective, settings.optimizer
@@ -176,7 +178,7 @@ def overhead(settings: Settings, engine, epochs: int = 40) -> float:
     """Seconds per step that the harness adds to the compiled step: gathering, clocks, record."""
     from keras import ops
 
-    from nstbench.transfer.engine import Evaluation
+    from nstbench.engine.backends import Evaluation
     from nstbench.transfer.objective import Objective
 
     start = np.zeros((1, 32, 32, 3), "float32")

@@ -53,7 +53,7 @@ def resolve(arguments: Sequence[str]) -> Options:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from nstbench import config
+    from nstbench.settings import config
 
     known = {each.name for each in fields(Options)} - {"goals"}
     for argument in arguments:

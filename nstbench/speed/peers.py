@@ -58,7 +58,8 @@ def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
 
     from keras import ops
 
-    from nstbench import optimizers, problem
+    from nstbench import optimizers
+    from nstbench.transfer import problem
 
     with engine.scope():
         posed = problem.load(replace(settings, kernels=kernels), engine).objective
@@ -235,7 +236,7 @@ def pastiche(task: Task) -> Competitor:
         from pastiche.pastiche import PasticheArtist
     except ImportError as error:
         raise Missing(f"not installed ({error}): pip install 'nstbench[speed]'") from None
-    from nstbench import images
+    from nstbench.pictures import images
 
     rows, columns, _ = task.start.shape
     with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import numpy as np
 from keras import ops
 
-from nstbench.transfer import kernels
+from nstbench.engine import kernels
 
 # Factor on mean((F - P)^2) for a layer of C channels, M = h w positions.
 CONTENT_FACTORS = MappingProxyType(

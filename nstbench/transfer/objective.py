@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors
+from nstbench.networks.extractors import Extractor
 from nstbench.transfer import losses
-from nstbench.transfer.extractors import Extractor
 
 
 @dataclass(frozen=True)

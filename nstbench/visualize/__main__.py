@@ -44,7 +44,7 @@ def _dispatch(arguments: list[str]) -> None:
 
     key = command.replace(" ", "_")
     own, settings = options.resolve(key, [a for a in arguments if "=" in a])
-    from nstbench.progress import Progress, quiet_start
+    from nstbench.run.progress import Progress, quiet_start
 
     with Progress(settings) as progress:
         with quiet_start():

@@ -5,9 +5,9 @@ Each takes its `options`, the main `settings` and a `progress.Progress`.
 
 from pathlib import Path
 
-from nstbench import images
-from nstbench.config import Settings
-from nstbench.progress import Progress
+from nstbench.pictures import images
+from nstbench.run.progress import Progress
+from nstbench.settings.config import Settings
 from nstbench.visualize import grids, inside, sheets
 from nstbench.visualize import options as shapes
 

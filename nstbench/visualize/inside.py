@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from keras import ops
 
-from nstbench import config, errors, images, optimizers
-from nstbench import problem as problems
-from nstbench.config import Settings
-from nstbench.transfer import engine as engines
-from nstbench.transfer import extractors
-from nstbench.transfer import weights as network_weights
-from nstbench.transfer.weights import Progress
+from nstbench import errors, optimizers
+from nstbench.engine import backends as engines
+from nstbench.networks import extractors
+from nstbench.networks import weights as network_weights
+from nstbench.networks.weights import Progress
+from nstbench.pictures import images
+from nstbench.settings import config
+from nstbench.settings.config import Settings
+from nstbench.transfer import problem as problems
 
 
 @dataclass(frozen=True)

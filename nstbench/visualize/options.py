@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstbench import config, errors
+from nstbench import errors
+from nstbench.settings import config
 
 
 @dataclass

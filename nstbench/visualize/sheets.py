@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nstbench.images import Picture
+from nstbench.pictures.images import Picture
 from nstbench.visualize.grids import Cell, Grid, columns_for, in_rows
 from nstbench.visualize.inside import Maps, Reconstruction
 

@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from test_sweep import environment, runs, sweep, wait_until  # noqa: E402
 
-from nstbench.record import read_record  # noqa: E402
+from nstbench.run.record import read_record  # noqa: E402
 
 RAY = Path(sys.executable).with_name("ray")
 

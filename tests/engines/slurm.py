@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import cluster as clusters  # noqa: E402
 from test_sweep import environment, rows_of, runs, wait_until  # noqa: E402
 
-from nstbench.record import read_record  # noqa: E402
+from nstbench.run.record import read_record  # noqa: E402
 
 LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
 

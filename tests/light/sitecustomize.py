@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 TOYS = (
-    "nstbench.transfer.engine",
-    "nstbench.problem",
+    "nstbench.engine.backends",
+    "nstbench.transfer.problem",
     "nstbench.optimizers",
     "skimage.metrics",  # brings half of SciPy
 )

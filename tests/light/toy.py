@@ -113,7 +113,7 @@ def start_image(settings, content):
 
 
 def describe(picture):
-    from nstbench import schema
+    from nstbench.run import schema
 
     return schema.Picture(name=picture.name, sha256=picture.sha256, height=SIDE, width=SIDE)
 

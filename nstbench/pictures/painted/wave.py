@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.interpolate import make_interp_spline
 
-from nstbench.pictures.canvas import FINE, SIDE, blend, develop, grid, lay, noise, palette
+from nstbench.pictures.painted.canvas import FINE, SIDE, blend, develop, grid, lay, noise, palette
 
 PAPER = palette("#f3e4bd", "#efd29a", "#e9b27c", "#c9c3a4")
 INDIGO, BLUE, PALE, FOAM = palette("#16264f", "#2f63a0", "#9cc3cf", "#f8f2df")

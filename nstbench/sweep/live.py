@@ -20,10 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nstbench.errors import RecordError
-from nstbench.plan import Run
-from nstbench.record import read_record
-from nstbench.schema import Clocks, RunRecord, Status
-from nstbench.worker import Outcome
+from nstbench.run.record import read_record
+from nstbench.run.schema import Clocks, RunRecord, Status
+from nstbench.sweep.plan import Run
+from nstbench.sweep.worker import Outcome
 
 POLL_S = 1.0  # seconds between two looks, each a few stat calls per run: nothing beside a run
 LOG_EVERY_S = 60.0  # seconds between two lines of a log while nothing changes

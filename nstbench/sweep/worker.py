@@ -1,7 +1,7 @@
 """One run in a fresh process: started, limited, watched to its end, and its fate recorded.
 
 `Task` is what Hydra's launchers carry to wherever the run takes place, and what waits for it
-there; `python -m nstbench.worker SETTINGS [-- SETTINGS ...]` is the process that it starts.
+there; `python -m nstbench.sweep.worker SETTINGS [-- SETTINGS ...]` is the process that it starts.
 """
 
 import atexit
@@ -20,12 +20,13 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from nstbench import config, machine, schema
 from nstbench.errors import NstbenchError, RecordError
-from nstbench.lock import live_owner, reason
-from nstbench.plan import Run
-from nstbench.record import RunDirectory, read_record
-from nstbench.schema import RunRecord, Status
+from nstbench.run import machine, schema
+from nstbench.run.lock import live_owner, reason
+from nstbench.run.record import RunDirectory, read_record
+from nstbench.run.schema import RunRecord, Status
+from nstbench.settings import config
+from nstbench.sweep.plan import Run
 
 GRACE_S = 30.0  # from the request to stop to the kill: an epoch and a checkpoint
 ELSEWHERE = "running elsewhere"  # another process has the run: neither done nor failed
@@ -142,7 +143,7 @@ def _process(
     batch[0].directory.mkdir(parents=True, exist_ok=True)
     with open(batch[0].directory / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nstbench.worker", *settings],
+            [sys.executable, "-m", "nstbench.sweep.worker", *settings],
             stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
             cwd=folder, env=environment, start_new_session=True,
         )  # fmt: skip
@@ -225,8 +226,8 @@ def main(arguments: Sequence[str]) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         batch = [config.resolve(part) for part in _parts(arguments)]
-        from nstbench import runner
-        from nstbench.progress import Progress
+        from nstbench.run import loop as runner
+        from nstbench.run.progress import Progress
 
         with Progress(batch[0]) as progress:
             records = runner.run_together(batch, progress)

@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from nstbench.errors import RecordError
 from nstbench.files import TEMPORARY, replacing
-from nstbench.lock import Lock, reason
-from nstbench.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord
+from nstbench.run.lock import Lock, reason
+from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:

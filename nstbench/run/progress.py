@@ -14,8 +14,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from nstbench.config import Settings
-from nstbench.schema import RunRecord, Status
+from nstbench.run.schema import RunRecord, Status
+from nstbench.settings.config import Settings
 
 LOG_EVERY_S = 15.0  # seconds between two lines of a log
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import map_coordinates
 
-from nstbench.pictures.canvas import (
+from nstbench.pictures.painted.canvas import (
     FINE,
     SIDE,
     brush,

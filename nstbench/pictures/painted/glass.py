@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import Voronoi
 
-from nstbench.pictures.canvas import FINE, SIDE, develop, grid, lay, noise, palette
+from nstbench.pictures.painted.canvas import FINE, SIDE, develop, grid, lay, noise, palette
 
 GOLD = palette("#ffe27a", "#ffc42e", "#f59b1c")
 RUBY = palette("#d5182d", "#a80f2f", "#ef4b3a")

@@ -241,7 +241,7 @@ _NOT_PROBLEM = {
 
 def conf_dir() -> Path:
     """`conf/`: inside the package in a wheel, at the top level in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 

@@ -12,9 +12,10 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from nstbench import config, images
-from nstbench.config import Settings
 from nstbench.errors import SettingsError, unknown
+from nstbench.pictures import images
+from nstbench.settings import config
+from nstbench.settings.config import Settings
 
 PICTURES = ("content", "style")  # settings that take a folder, too
 SUITE_KEYS = ("experiments", "sweep", "overrides", "repeats", "time_limit", "vectorize")

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nstbench import images, schema
-from nstbench.config import Settings
-from nstbench.transfer import extractors, objective
-from nstbench.transfer.weights import Progress
+from nstbench.networks import extractors
+from nstbench.networks.weights import Progress
+from nstbench.pictures import images
+from nstbench.run import schema
+from nstbench.settings.config import Settings
+from nstbench.transfer import objective
 
 
 @dataclass(frozen=True)

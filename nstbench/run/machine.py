@@ -189,7 +189,11 @@ def is_run(command: list[str]) -> bool:
     words = command[1:]
     script = Path(words[0]).name in ("nstbench", "nstbench.exe") if words else False
     module = words[words.index("-m") + 1 :][:1] if "-m" in words else []
-    if not script and module[:1] not in (["nstbench"], ["nstbench.worker"], ["nstbench.speed"]):
+    if not script and module[:1] not in (
+        ["nstbench"],
+        ["nstbench.sweep.worker"],
+        ["nstbench.speed"],
+    ):
         return False
     rest = words[1:] if script else words[words.index("-m") + 2 :]
     waits = ("-m", "--multirun", "suite=", "repeats=")

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from nstbench.pictures.canvas import FINE, SIDE, develop, noise
+from nstbench.pictures.painted.canvas import FINE, SIDE, develop, noise
 
 PAPER = 255
 

@@ -16,9 +16,9 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nstbench import pictures
 from nstbench.errors import ImageError, unknown
 from nstbench.files import replacing
+from nstbench.pictures import painted
 
 MIN_SIDE = 16  # pixels: VGG halves a picture four times before its last block
 MAX_PIXELS = 100_000_000  # 300 MB once decoded; more is a mistake or a decompression bomb
@@ -57,12 +57,12 @@ class Picture:
 
 def builtin_contents() -> tuple[str, ...]:
     """Names of the built-in content pictures, the default first."""
-    return (*PHOTOS, *pictures.DRAWINGS)
+    return (*PHOTOS, *painted.DRAWINGS)
 
 
 def builtin_styles() -> tuple[str, ...]:
     """Names of the built-in styles, the default first."""
-    return pictures.STYLES
+    return painted.STYLES
 
 
 def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
@@ -150,8 +150,8 @@ def _open(source: Source) -> tuple[str, Image.Image]:
     if isinstance(source, str):
         if source in PHOTOS:
             return source, Image.open(files("skimage") / "data" / PHOTOS[source])
-        if source in (*pictures.STYLES, *pictures.DRAWINGS):
-            return source, pictures.kept(source)
+        if source in (*painted.STYLES, *painted.DRAWINGS):
+            return source, painted.kept(source)
     return Path(source).name, _open_file(source)
 
 

@@ -3,7 +3,7 @@
 An `Extractor` takes images in [0, 1] and does its network's own preprocessing inside. Its
 parameters are plain tensors that travel as arguments into the compiled function. Three kinds:
 
-- the VGGs (`vgg19`, `vgg16`) with max or average pooling, on `nstbench.transfer.kernels`;
+- the VGGs (`vgg19`, `vgg16`) with max or average pooling, on `nstbench.engine.kernels`;
 - `alexnet`, as torchvision defines it;
 - any model of `keras.applications` by name (`inception_v3`, `resnet50`, ...), or a model given.
 
@@ -24,11 +24,11 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors
+from nstbench.engine import kernels as convolutions
+from nstbench.engine.kernels import Fast
 from nstbench.errors import SettingsError, WeightsError
-from nstbench.transfer import kernels as convolutions
-from nstbench.transfer import weights as network_weights
-from nstbench.transfer.kernels import Fast
-from nstbench.transfer.weights import NetworkWeights, Progress
+from nstbench.networks import weights as network_weights
+from nstbench.networks.weights import NetworkWeights, Progress
 
 POOLINGS = {"max": convolutions.max_pool, "avg": convolutions.avg_pool}
 KERNELS = ("direct", "fast")

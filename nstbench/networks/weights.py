@@ -24,8 +24,8 @@ import numpy as np
 from nstbench import errors
 from nstbench.errors import WeightsError
 from nstbench.files import cache_dir, replacing
-from nstbench.transfer import published
-from nstbench.transfer.published import Layers, Progress, Unavailable
+from nstbench.networks import published
+from nstbench.networks.published import Layers, Progress, Unavailable
 
 NETWORKS = ("vgg19", "vgg16", "alexnet")
 

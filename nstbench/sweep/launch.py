@@ -23,13 +23,14 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstbench import board, config
-from nstbench import plan as planning
 from nstbench.errors import NstbenchError, SettingsError, unknown
-from nstbench.plan import Plan, Run
-from nstbench.record import check_writable, read_record
-from nstbench.schema import Status
-from nstbench.worker import ELSEWHERE, Outcome, Task, mark_failed, wait_for_owner
+from nstbench.run.record import check_writable, read_record
+from nstbench.run.schema import Status
+from nstbench.settings import config
+from nstbench.sweep import live as board
+from nstbench.sweep import plan as planning
+from nstbench.sweep.plan import Plan, Run
+from nstbench.sweep.worker import ELSEWHERE, Outcome, Task, mark_failed, wait_for_owner
 
 # Each launcher's own types, which its settings are held against.
 LAUNCHERS = {

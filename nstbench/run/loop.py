@@ -15,15 +15,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nstbench import config, images, machine, optimizers, schema
-from nstbench import problem as problems
-from nstbench.clock import Clocks
-from nstbench.config import Settings
+from nstbench import optimizers
+from nstbench.engine import backends as engines
 from nstbench.errors import NstbenchError, SettingsError, WeightsError
 from nstbench.optimizers.base import Epoch, Evaluation
-from nstbench.record import RunDirectory
-from nstbench.schema import RunRecord, Status
-from nstbench.transfer import engine as engines
+from nstbench.pictures import images
+from nstbench.run import machine, schema
+from nstbench.run.clock import Clocks
+from nstbench.run.record import RunDirectory
+from nstbench.run.schema import RunRecord, Status
+from nstbench.settings import config
+from nstbench.settings.config import Settings
+from nstbench.transfer import problem as problems
 
 
 class Watch(Protocol):

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from nstbench.pictures.canvas import (
+from nstbench.pictures.painted.canvas import (
     FINE,
     blend,
     brush,

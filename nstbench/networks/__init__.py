@@ -1,0 +1,3 @@
+"""Pretrained networks and their weights."""
+
+import nstbench.engine  # noqa: F401

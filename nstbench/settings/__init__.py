@@ -1,0 +1,1 @@
+"""Settings: composed once, checked once, then only read."""

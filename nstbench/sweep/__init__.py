@@ -1,0 +1,1 @@
+"""Many runs: planned, launched, carried out and shown."""
