@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.errors import SettingsError
 from nstbench.networks import extractors
 from nstbench.networks.weights import Progress

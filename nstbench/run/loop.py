@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nstbench import optimizers
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.errors import NstbenchError, SettingsError, WeightsError
 from nstbench.optimizers.base import Epoch, Evaluation
 from nstbench.pictures import images

@@ -178,7 +178,7 @@ def overhead(settings: Settings, engine, epochs: int = 40) -> float:
     """Seconds per step that the harness adds to the compiled step: gathering, clocks, record."""
     from keras import ops
 
-    from nstbench.engine.backends import Evaluation
+    from nstbench.engine import Evaluation
     from nstbench.transfer.objective import Objective
 
     start = np.zeros((1, 32, 32, 3), "float32")
