@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.errors import SettingsError
 from nstbench.optimizers import first_order
 from nstbench.transfer.objective import Objective

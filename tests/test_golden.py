@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.networks import extractors
 from nstbench.optimizers import first_order
 from nstbench.optimizers.lbfgs import LBFGS

@@ -14,7 +14,7 @@ from keras import ops
 from scipy import optimize
 
 from nstbench import optimizers
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.errors import SettingsError
 from nstbench.optimizers import first_order, line_search
 from nstbench.optimizers.lbfgs import LBFGS

@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from nstbench import optimizers
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.networks import weights
 from nstbench.optimizers import first_order
 from nstbench.pictures import images
