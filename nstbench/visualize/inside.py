@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors, optimizers
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.networks import extractors
 from nstbench.networks import weights as network_weights
 from nstbench.networks.weights import Progress
