@@ -9,7 +9,7 @@ from nstbench.networks.extractor import Extractor, Origin, Request
 from nstbench.networks.models import application_functions, from_model, plain
 from nstbench.networks.weights import Progress
 
-__all__ = ["Extractor", "Origin", "build", "default_layers", "from_model", "names"]
+__all__ = ["Extractor", "Origin", "Progress", "build", "default_layers", "from_model", "names"]
 
 KERNELS = ("direct", "fast")
 BUILT_IN = {"vgg19": vgg.build, "vgg16": vgg.build, "alexnet": alexnet.build}

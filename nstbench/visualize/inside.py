@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from keras import ops
 
+from nstbench import engine as engines
 from nstbench import errors, networks, optimizers
-from nstbench.engine import backends as engines
 from nstbench.networks import models
 from nstbench.networks import weights as network_weights
 from nstbench.networks.weights import Progress

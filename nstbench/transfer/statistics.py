@@ -1,56 +1,18 @@
-"""Formulas of neural style transfer, one pure function each, in `keras.ops`.
+"""Style statistics: what is compared of the features, one pure function each, in `keras.ops`.
 
-Every tensor has a leading axis N: pictures that are evaluated together. `F` are the features of the
-image, `(N, h, w, C)`; a target has N = 1 and is shared. Every distance returns shape `(N,)`, so the
-pictures of one batch never mix.
-
-Every published objective that nstbench knows is one canonical form,
-
-    sum_l a_l mean((F_l - P_l)^2) + sum_l b_l mean((S(F_l) - S(A_l))^2) + c TV(x),
-
-with S a style statistic (the Gram matrix over the number of positions, as a rule; others are in
-`STATISTICS`). What authors
-write differently (half sums, 1/(4 N^2 M^2), ...) is a factor that depends on shapes alone: see
-`CONTENT_FACTORS` and `STYLE_FACTORS`.
+A statistic maps features `(N, h, w, C)` to `(N, M, K)`, each picture on its own. Where M depends on
+the picture's size, rows are read as quantiles: see `resample`. A statistic of one's own is any
+function of this form, named by path: `objective.style.statistic=./my_stat.py:moments`.
 """
-
-from types import MappingProxyType
 
 import numpy as np
 from keras import ops
 
 from nstbench.engine import kernels
 
-# Factor on mean((F - P)^2) for a layer of C channels, M = h w positions.
-CONTENT_FACTORS = MappingProxyType(
-    {
-        "mean": lambda c, m, pixels: 1.0,  # mean squared error
-        "half_sum": lambda c, m, pixels: c * m / 2,  # Gatys et al. 2015, eq. 1
-        "sum": lambda c, m, pixels: c * m,  # the Keras example
-    }
-)
-
-# Factor on mean((G_F/M_F - G_A/M_A)^2); G is the raw Gram matrix, `pixels` = rows x columns of x.
-STYLE_FACTORS = MappingProxyType(
-    {
-        "mean": lambda c, m, pixels: 1.0,  # the TensorFlow tutorial: G / M
-        "per_channel": lambda c, m, pixels: 1 / c**2,  # G / (C M): neural-style, PyTorch tutorial
-        "paper": lambda c, m, pixels: 1 / 4,  # sum (G - A)^2 / (4 C^2 M^2), pictures of one size
-        # The Keras example divides the raw Gram's sum of squares by 4 * 3^2 * (rows * columns)^2.
-        "keras_example": lambda c, m, pixels: c**2 * m**2 / (36 * pixels**2),
-    }
-)
-
-
 ACTIVATION_SHIFT = -1.0  # Novak & Nikulin 2016, section on the activation shift
 ADAIN_EPSILON = 1e-5  # under the square root; Huang & Belongie's code
 SLICES = 64  # random directions of `sliced_quantiles`; Heitz et al. take one per channel
-
-
-def mean_squared(values, target):
-    """mean((values - target)^2) over all but the first axis: `(N, ...)`, `(1, ...)` -> `(N,)`."""
-    axes = tuple(range(1, len(values.shape)))
-    return ops.mean(ops.square(values - target), axis=axes)
 
 
 def gram(features):
@@ -123,49 +85,3 @@ def resample(target, rows: int):
     share = ops.convert_to_tensor((place - below)[None, :, None], dtype=target.dtype)
     lower, upper = ops.take(target, below, axis=1), ops.take(target, above, axis=1)
     return lower + share * (upper - lower)
-
-
-def total_variation_l1(image):
-    """Anisotropic total variation sum |dx| + sum |dy|: `(N, H, W, 3)` -> `(N,)`.
-
-    Equals `tf.image.total_variation`.
-    """
-    dy, dx = _differences(image)
-    return ops.sum(ops.abs(dy), axis=(1, 2, 3)) + ops.sum(ops.abs(dx), axis=(1, 2, 3))
-
-
-def total_variation_l2(image):
-    """Mean squared differences, mean dx^2 + mean dy^2: `(N, H, W, 3)` -> `(N,)`."""
-    dy, dx = _differences(image)
-    return ops.mean(ops.square(dy), axis=(1, 2, 3)) + ops.mean(ops.square(dx), axis=(1, 2, 3))
-
-
-def total_variation_power(image):
-    """sum (dx^2 + dy^2)^1.25 over the window both share: `(N, H, W, 3)` -> `(N,)`.
-
-    The regulariser of Mahendran & Vedaldi with beta = 2.5, as in the Keras example.
-    """
-    dy, dx = _differences(image)
-    squares = ops.square(dy[:, :, :-1]) + ops.square(dx[:, :-1])
-    # x * sqrt(sqrt(x)): the same as x^1.25, without the logarithm of zero in a power's gradient;
-    # the tiny offset keeps the square root's own gradient finite where a region is flat.
-    return ops.sum(squares * ops.sqrt(ops.sqrt(squares + 1e-30)), axis=(1, 2, 3))
-
-
-def _differences(image):
-    """Forward differences (down, right): `(N, H-1, W, 3)` and `(N, H, W-1, 3)`."""
-    return image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
-
-
-VARIATIONS = MappingProxyType(
-    {"l1_sum": total_variation_l1, "l2_mean": total_variation_l2, "power": total_variation_power}
-)
-STATISTICS = MappingProxyType(
-    {
-        "gram": gram,
-        "centred_gram": centred_gram,
-        "shifted_gram": shifted_gram,
-        "mean_std": mean_std,
-        "sliced_quantiles": sliced_quantiles,
-    }
-)
