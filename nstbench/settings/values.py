@@ -82,10 +82,9 @@ def unquoted(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` as one value of Hydra's grammar, with nothing for OmegaConf to interpolate."""
-    # Backslashes before a quote, an interpolation or the end are doubled: these are the grammar's.
-    special = re.compile(r"(\\*)('|\$\{|$)")
-    escaped = special.sub(lambda m: 2 * m[1] + (m[2] and "\\" + m[2]), text)
+    """`text` as one value of Hydra's grammar."""
+    # Backslashes before a quote or the end are doubled: these are the grammar's own.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + (m[2] and "\\'"), text)
     return f"'{escaped}'"
 
 
