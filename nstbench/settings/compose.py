@@ -25,6 +25,7 @@ from nstbench import errors, outside
 from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
+from nstbench.networks.names import DEFAULT_LAYERS, application_names
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.settings.values import GROUPS
@@ -62,6 +63,8 @@ def resolve(arguments: Sequence[str]) -> Settings:
     if schedule.target is not None and lr is None:
         raise SettingsError(f"{optimizer.target} has no rate that schedule={schedule.name} changes")
     terms = {name: term for name, term in tree.pop("objective").items() if term is not None}
+    if chosen["extractor"].is_outside:
+        _ask_for_layers(terms, given.values)
     try:
         made = tree | {
             "optimizer": optimizer,
@@ -182,7 +185,10 @@ def _check_choices(given: Given) -> None:
 
 def _is_outside(group: str, name: str, folders: Sequence[str]) -> bool:
     """Whether a choice is a path, and no YAML file's name."""
-    return group in FROM_OUTSIDE and outside.is_path(name) and name not in choices(group, folders)
+    if name in choices(group, folders):
+        return False
+    is_application = group == "extractor" and name in application_names()
+    return is_application or (group in FROM_OUTSIDE and outside.is_path(name))
 
 
 def _is_free(group: str, name: str, folders: Sequence[str]) -> bool:
@@ -268,6 +274,13 @@ def _lay_term(terms: dict[str, Any], key: str, value: Any, given: dict[str, Any]
         whole = {n: dict.fromkeys(TERM_KEYS) | t for n, t in terms.items() if t}
         raise hints.unknown_key(key, {"objective": whole}, GROUPS)
     terms[name] = (term or {}) | {rest[0]: value}
+
+
+def _ask_for_layers(terms: dict[str, dict[str, Any]], given: dict[str, Any]) -> None:
+    """The objective's layers are another network's: take those that suit, where none are given."""
+    for name, term in terms.items():
+        if term.get("layers") and f"objective.{name}.layers" not in given:
+            term["layers"] = [DEFAULT_LAYERS]
 
 
 def _listed(style: Any) -> Any:

@@ -90,7 +90,7 @@ def _part(group: str, section: Mapping[str, Any] | None, choice: Choice) -> dict
     _check_values(group, options, section.get("choices") or {})
     return {
         "name": str(section.get("name") or choice.short),
-        "target": choice.name if choice.is_outside else section.get("target"),
+        "target": choice.name if outside.is_path(choice.name) else section.get("target"),
         "options": options,
     }
 
