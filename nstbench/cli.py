@@ -19,7 +19,7 @@ nstbench: an optimizer benchmark on one real problem, neural style transfer with
   python -m nstbench.report                                        figures, tables, verdicts
 
 Settings (name=value, any order; conf/config.yaml explains them all):
-  optimizer  adam adam_decay adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor
+  optimizer  adam adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor
              lbfgs lbfgsb
   lr  epochs  steps_per_epoch  size  content  style  init  seed  snapshots  weights  kernels  out
   objective=...  extractor=...  experiment=...  optimizer.beta_1=0.99  objective.style.weight=1e-3
@@ -82,21 +82,21 @@ def _has_folder(overrides: list[str]) -> bool:
 def _print_settings(overrides: list[str]) -> int:
     from omegaconf import OmegaConf
 
-    from nstbench.settings import config
+    from nstbench.settings import compose
 
-    print(OmegaConf.to_yaml(OmegaConf.structured(config.resolve(overrides))), end="")
+    print(OmegaConf.to_yaml(compose.resolve(overrides).model_dump(mode="json")), end="")
     return 0
 
 
 def _run_one(overrides: list[str]) -> int:
-    from nstbench.settings import config
+    from nstbench.settings import compose, identity
 
-    settings = config.resolve(overrides)
+    settings = compose.resolve(overrides)
     signal.signal(signal.SIGTERM, _interrupt)
     from nstbench.run.progress import Progress, quiet_start
     from nstbench.run.record import read_record
 
-    done = read_record(config.run_directory(settings))
+    done = read_record(identity.run_directory(settings))
     already = done is not None and done.status.is_final and not settings.force
     with Progress(settings) as progress:
         if not already:
@@ -104,7 +104,7 @@ def _run_one(overrides: list[str]) -> int:
                 from nstbench.run import loop as runner
 
             done = runner.run(settings, progress)
-        progress.summary(done, config.run_directory(settings), already)
+        progress.summary(done, identity.run_directory(settings), already)
     return 130 if done.status == "interrupted" else 0
 
 

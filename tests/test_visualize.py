@@ -81,13 +81,13 @@ def test_filters_are_in_the_pictures_own_order_of_colours():
 
 
 def test_features_are_the_networks():
+    from nstbench import networks
     from nstbench.engine import backends as engine
-    from nstbench.networks import extractors
 
     _, settings = resolve("features", "content=cat")
     picture, maps = inside.features(settings, "block2_conv1", first=100, count=64)
     assert (maps.layer, maps.first, maps.channels) == ("block2_conv1", 100, 128)
-    extractor = extractors.build("vgg19", "random", "max")
+    extractor = networks.build("vgg19", weights="random")
     found = extractor.features(picture.pixels[None], extractor.parameters, ["block2_conv1"])
     expected = engine.load().to_numpy(found["block2_conv1"])[0, ..., 100:]
     np.testing.assert_allclose(maps.values, expected, rtol=1e-5, atol=1e-5 * expected.max())

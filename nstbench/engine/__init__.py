@@ -49,7 +49,7 @@ def _import_keras() -> None:
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     hidden = {"pandas", "matplotlib", "jax"} - {backend} - sys.modules.keys()
-    sys.modules.update(dict.fromkeys(hidden))
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         import keras  # noqa: F401
     finally:

@@ -5,7 +5,6 @@ and the state for a checkpoint are here, so that an adapter holds nothing but it
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -65,8 +64,9 @@ def create(
     box: bool = True,
 ) -> Minimisation:
     """The image `start` (H, W, 3) under `optimizer`, in [0, 1] with `box`."""
-    kind = _Stepwise if hasattr(optimizer, "step") else _Fused
-    return kind(engine, objective, start, optimizer, box)
+    if hasattr(optimizer, "step"):
+        return _Stepwise(engine, objective, start, optimizer, box)
+    return _Fused(engine, objective, start, optimizer, box)
 
 
 class _Fused:
@@ -164,17 +164,19 @@ class _Stepwise:
 
     def warm_up(self) -> None:
         """One evaluation and, where a step leaves nothing behind, one step: neither is kept."""
-        _, gradient = self._values(self._x)
+        values, gradient = self._values(self._x)
         if self._optimizer.resumable:
-            plain = Evaluation(0, 0, *_numbers(self._engine.to_numpy(self._values(self._x)[0])))
+            evaluation = _plain(self._engine.to_numpy(values), 0, 0)
+            kept = self._state
             self._optimizer.step(
-                self._x, self._optimizer.init(self._x), lambda x: (plain, gradient)
+                self._x, self._optimizer.init(self._x), lambda x: (evaluation, gradient)
             )
-            self._state = self._optimizer.init(self._x)
+            self._state = kept
         self._engine.synchronise()
 
     def advance(self, steps: int) -> Epoch:
-        began, evaluations = [], []
+        began: list[Evaluation] = []
+        evaluations: list[Evaluation] = []
         while len(began) < steps and not self._finished:
             self._steps += 1
             began.append(self._take_step())
@@ -255,8 +257,3 @@ def _numbers(values: Values) -> tuple[float, dict[str, float], float]:
 
 def _array(value: Any) -> np.ndarray:
     return np.array(value if isinstance(value, np.ndarray) else ops.convert_to_numpy(value))
-
-
-def losses(evaluations: Sequence[Evaluation]) -> list[float]:
-    """Their losses, in order."""
-    return [evaluation.loss for evaluation in evaluations]

@@ -125,7 +125,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._lock: Lock | None = None
+        self._lock = Lock(self.path)
         self._tables: dict[str, _Table] = {}
 
     def __enter__(self) -> "RunDirectory":
@@ -133,7 +133,6 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecordError(f"cannot make {self.path}: {reason(error)}") from error
-        self._lock = Lock(self.path)
         self._lock.acquire()
         for leftover in self.path.rglob(f"*{TEMPORARY}"):
             leftover.unlink(missing_ok=True)
@@ -190,7 +189,7 @@ class RunDirectory:
         self._lock.check()
         for table in self._tables.values():
             table.to_disk()
-        atomic_write(self.path / "checkpoint.npz", lambda file: np.savez(file, **state))
+        atomic_write(self.path / "checkpoint.npz", lambda file: np.savez(file, **state))  # type: ignore[arg-type]
 
     def load_checkpoint(self) -> dict[str, np.ndarray] | None:
         """The last published state; None where there is none or it is damaged."""

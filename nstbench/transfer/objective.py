@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors
-from nstbench.networks.extractors import Extractor
+from nstbench.networks import Extractor
 from nstbench.transfer.terms import Inputs, Term, View
 
 

@@ -1,13 +1,16 @@
 """From settings to one problem: pictures, network, objective and start image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nstbench import networks
 from nstbench.engine.base import Engine
+from nstbench.errors import SettingsError
 from nstbench.networks import Extractor, Progress
+from nstbench.networks.names import DEFAULT_LAYERS
 from nstbench.pictures import images
 from nstbench.settings.model import Settings
 from nstbench.transfer import objective, terms
@@ -53,7 +56,8 @@ def _build(
     compile: Callable,
     progress: Progress | None = None,
 ) -> Problem:
-    chosen = {name: terms.create(name, term) for name, term in settings.objective.terms.items()}
+    wanted = settings.objective.terms
+    needs_defaults = any(DEFAULT_LAYERS in term.get("layers", ()) for term in wanted.values())
     extractor = networks.build(
         settings.extractor.name,
         settings.extractor.target,
@@ -62,13 +66,15 @@ def _build(
         kernels=engine.kernels(settings.kernels),
         seed=settings.seed,
         progress=progress,
-        taps=objective.layers_of(chosen),
+        taps=None if needs_defaults else objective.layers_of(_terms(wanted)),
         pixels=content.pixels[..., 0].size,
     )
+    if needs_defaults:
+        wanted = _with_layers(wanted, extractor)
     blend = settings.style_blend or [1.0] * len(styles)
     built = objective.build(
         extractor,
-        chosen,
+        _terms(wanted),
         content.pixels,
         [(style.pixels, weight) for style, weight in zip(styles, blend, strict=True)],
         compile=compile,
@@ -76,6 +82,26 @@ def _build(
         network_dtype=engine.network_dtype,
     )
     return Problem(content, styles, extractor, built)
+
+
+def _terms(wanted: Mapping[str, dict[str, Any]]) -> dict[str, tuple[terms.Term, float]]:
+    return {name: terms.create(name, term) for name, term in wanted.items()}
+
+
+def _with_layers(
+    wanted: Mapping[str, dict[str, Any]], extractor: Extractor
+) -> dict[str, dict[str, Any]]:
+    """The terms with the layers that suit this network where they ask for them."""
+    defaults = networks.default_layers(extractor)
+    chosen = {}
+    for name, term in wanted.items():
+        chosen[name] = term
+        if DEFAULT_LAYERS in term.get("layers", ()):
+            kind = term.get("target", name)
+            if kind not in defaults:
+                raise SettingsError(f"objective.{name}.layers: name layers of {extractor.name}")
+            chosen[name] = term | {"layers": defaults[kind]}
+    return chosen
 
 
 def start_image(settings: Settings, content: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from keras import ops
 
-from nstbench import errors, optimizers
 from nstbench import engine as engines
-from nstbench.networks import extractors
+from nstbench import errors, networks, optimizers
+from nstbench.networks import models
 from nstbench.networks import weights as network_weights
 from nstbench.networks.weights import Progress
 from nstbench.pictures import images
@@ -76,7 +76,7 @@ def filters(settings: Settings, progress: Progress | None = None) -> np.ndarray:
 
 def _reads_bgr(name: str) -> bool:
     """Whether `keras.applications` hands colours to the network `name` in reverse order."""
-    preprocess = extractors.preprocess_input(name)
+    preprocess = models.preprocess_input(name)
     black, red = np.zeros((1, 1, 1, 3), np.float32), np.zeros((1, 1, 1, 3), np.float32)
     red[..., 0] = 1.0
     answers = [ops.convert_to_numpy(preprocess(each)) for each in (black, red)]
@@ -109,17 +109,18 @@ def features(
     return picture, Maps(layer, values[..., first : first + count], first, channels)
 
 
-def _first_convolution(extractor: extractors.Extractor) -> str:
+def _first_convolution(extractor: networks.Extractor) -> str:
     """After its ReLU where the network names that."""
     names = [tap for tap in extractor.layers if not tap.endswith(".pre")]
     return next((tap for tap in names if "conv" in tap), names[0])
 
 
-def _extractor(settings: Settings, progress: Progress | None) -> extractors.Extractor:
-    return extractors.build(
+def _extractor(settings: Settings, progress: Progress | None) -> networks.Extractor:
+    pooling = settings.extractor.pooling
+    return networks.build(
         settings.extractor.name,
-        settings.weights,
-        settings.extractor.pooling,
+        options={} if pooling is None else {"pooling": pooling},
+        weights=settings.weights,
         seed=settings.seed,
         progress=progress,
     )
