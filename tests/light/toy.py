@@ -130,7 +130,7 @@ def build(settings, total_steps):
 
 
 def create(first, second, third, fourth, box=True):
-    """`find.create(optimizer, lr, schedule, engine)` and `minimise.create(engine, objective, ...)`."""
+    """`find.create(optimizer, lr, ...)` and `minimise.create(engine, objective, ...)`."""
     if not hasattr(first, "synchronise"):  # the toy is loaded under several names
         return second or 1.0
     target = np.random.default_rng(2).random((SIDE, SIDE, 3))
