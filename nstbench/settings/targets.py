@@ -8,6 +8,7 @@ import inspect
 import math
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from nstbench import outside
@@ -45,12 +46,22 @@ def hyperparameters(target: str) -> Hyperparameters:
 
     Raises `SettingsError`, in one line, for what cannot be found or called.
     """
+    _check_there(target)
     from nstbench.optimizers import find  # brings Keras, which `target` is likely to want
 
     found = find.look_up(target)
     known = dict(found.known)
     default = known.pop(found.rate) if found.rate else None
     return Hyperparameters(known, found.rate, default, found.takes_any)
+
+
+def _check_there(target: str) -> None:
+    """Raise for a file or a package that is missing, before anything is imported."""
+    file, package = outside.file_of(target), target.partition(".")[0]
+    if file is not None and not file.is_file():
+        raise SettingsError(f"there is no file {file}")
+    if file is None and find_spec(package) is None:
+        raise SettingsError(f"{target}: the package {package} is not installed")
 
 
 def whole_options(target: str, options: dict[str, Any], known: Hyperparameters) -> dict[str, Any]:
