@@ -118,8 +118,7 @@ class SciPyOptimizer:
         self._conversation = None
 
     def init(self, x) -> dict[str, Any]:
-        if self._conversation:
-            self._conversation.stop()
+        self.close()
         self._shape, self._dtype = x.shape, keras.backend.standardize_dtype(x.dtype)
         start = np.array(ops.convert_to_numpy(x), np.float64).ravel()
         if self._dense:
@@ -136,6 +135,8 @@ class SciPyOptimizer:
         self._iterated = False
         try:
             event = self._event or self._next()
+            if isinstance(event, Ended) and not event.error:
+                raise NstbenchError(f"{self._name} has returned without an evaluation")
             while not isinstance(event, Ended):
                 evaluation, answer = self._evaluate(event.x, evaluate)
                 if not evaluation.is_finite:
@@ -149,6 +150,11 @@ class SciPyOptimizer:
             raise
         self._event = event
         return self._place, {}, self._ended(event) if isinstance(event, Ended) else None
+
+    def close(self) -> None:
+        """End the method's thread, wherever it waits."""
+        if self._conversation:
+            self._conversation.stop()
 
     def _next(self, answer=None):
         """The method's next question, or its end; iterations that it finishes before are noted."""
