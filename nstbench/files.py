@@ -16,6 +16,13 @@ def cache_dir() -> Path:
     return Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("nstbench"))
 
 
+def conf_dir() -> Path:
+    """`conf/`: inside the package in a wheel, at the top level in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path`: what the block writes there takes `path`'s place in one move.

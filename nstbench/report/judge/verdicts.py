@@ -14,13 +14,13 @@ from enum import StrEnum
 
 import pandas as pd
 
-from nstbench.report import compare
-from nstbench.report.compare import Group
-from nstbench.report.reader import Run, display_name
-from nstbench.report.settings import Claim, Row, Settings
-from nstbench.report.statistics import Estimate, paired_ratio, repeats_needed
-from nstbench.report.tables import Table
-from nstbench.report.targets import Goals, evaluations_to, goals, priced
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Group
+from nstbench.report.data.reader import RecordedRun, display_name
+from nstbench.report.data.settings import Claim, ReportSettings, Row
+from nstbench.report.judge.statistics import Estimate, paired_ratio, repeats_needed
+from nstbench.report.judge.targets import Targets, evaluations_to, goals, priced
+from nstbench.report.tables.table import Table
 
 VERDICTS_CAPTION = (
     "Each sentence is judged by ratios of paired repeats: the whole interval must lie on one side "
@@ -35,7 +35,7 @@ QUANTITY = {
 }
 
 
-class Outcome(StrEnum):
+class Decision(StrEnum):
     SUPPORTED = "supported"
     REFUTED = "refuted"
     NO_DIFFERENCE = "no difference beyond the margin"
@@ -57,7 +57,7 @@ class Comparison:
     a: Row
     b: Row
     estimate: Estimate
-    outcome: Outcome
+    outcome: Decision
     more_repeats: int | None  # until it should be decided; None: more than can be run
 
     @property
@@ -76,7 +76,7 @@ class Verdict:
     id: str
     claim: str
     where: str
-    outcome: Outcome
+    outcome: Decision
     more_repeats: int | None
     explanation: str
     reported_verdict: str
@@ -90,7 +90,7 @@ class Verdict:
     @property
     def verdict(self) -> str:
         """The outcome in words, with the repeats that are still needed."""
-        if self.outcome is not Outcome.NOT_DECIDED:
+        if self.outcome is not Decision.NOT_DECIDED:
             return str(self.outcome)
         if self.more_repeats is None:
             return "not decided: more than 1000 more repeats needed"
@@ -98,7 +98,7 @@ class Verdict:
         return f"not decided: {self.more_repeats} more repeat{plural} needed"
 
 
-def judge(settings: Settings, runs: Iterable[Run]) -> list[Verdict]:
+def judge(settings: ReportSettings, runs: Iterable[RecordedRun]) -> list[Verdict]:
     """Every claim, judged on the largest set of comparable runs of the report's table."""
     runs = tuple(runs)
     group = main_group(settings, runs)
@@ -113,13 +113,13 @@ def judge(settings: Settings, runs: Iterable[Run]) -> list[Verdict]:
     return [_judge_claim(claim, settings, rows, reach) for claim in settings.claims.claims]
 
 
-def main_group(settings: Settings, runs: Iterable[Run]) -> Group | None:
+def main_group(settings: ReportSettings, runs: Iterable[RecordedRun]) -> Group | None:
     """The group of comparable runs that holds most of the report's table."""
     found = compare.timing_groups(runs)
     return max(found, key=lambda g: compare.of_table(g.runs, settings.table), default=None)
 
 
-def combine(quantifier: str, outcomes: list[Outcome]) -> Outcome:
+def combine(quantifier: str, outcomes: list[Decision]) -> Decision:
     """The outcome of a claim from those of its comparisons.
 
     all:  supported when all are, refuted when any is.
@@ -130,17 +130,20 @@ def combine(quantifier: str, outcomes: list[Outcome]) -> Outcome:
     """
     needed = len(outcomes) if quantifier == "all" else len(outcomes) // 2 + 1
     refuting = 1 if quantifier == "all" else len(outcomes) // 2 + 1
-    if outcomes.count(Outcome.SUPPORTED) >= needed:
-        return Outcome.SUPPORTED
-    if outcomes.count(Outcome.REFUTED) >= refuting:
-        return Outcome.REFUTED
-    if Outcome.NOT_DECIDED in outcomes:
-        return Outcome.NOT_DECIDED
-    return Outcome.REFUTED if Outcome.REFUTED in outcomes else Outcome.NO_DIFFERENCE
+    if outcomes.count(Decision.SUPPORTED) >= needed:
+        return Decision.SUPPORTED
+    if outcomes.count(Decision.REFUTED) >= refuting:
+        return Decision.REFUTED
+    if Decision.NOT_DECIDED in outcomes:
+        return Decision.NOT_DECIDED
+    return Decision.REFUTED if Decision.REFUTED in outcomes else Decision.NO_DIFFERENCE
 
 
 def _judge_claim(
-    claim: Claim, settings: Settings, rows: dict[int, tuple[Run, ...]], reach: Goals | None
+    claim: Claim,
+    settings: ReportSettings,
+    rows: dict[int, tuple[RecordedRun, ...]],
+    reach: Targets | None,
 ) -> Verdict:
     compared = _compared(claim, claim.metric, settings, rows, reach)
     outcome = combine(claim.quantifier, [each.outcome for each in compared])
@@ -157,7 +160,7 @@ def _judge_claim(
         claim.claim,
         claim.where,
         outcome,
-        deciding.more_repeats if outcome is Outcome.NOT_DECIDED else 0,
+        deciding.more_repeats if outcome is Decision.NOT_DECIDED else 0,
         explanation,
         str(reported),
         reported_explanation,
@@ -172,11 +175,11 @@ def _judge_claim(
 def _compared(
     claim: Claim,
     metric: str,
-    settings: Settings,
-    rows: dict[int, tuple[Run, ...]],
-    reach: Goals | None,
+    settings: ReportSettings,
+    rows: dict[int, tuple[RecordedRun, ...]],
+    reach: Targets | None,
 ) -> list[Comparison]:
-    def value(run: Run) -> float | None:
+    def value(run: RecordedRun) -> float | None:
         return _value(run, metric, reach)
 
     found = []
@@ -186,24 +189,24 @@ def _compared(
     return found
 
 
-def _comparison(claim: Claim, settings: Settings, a: int, b: int, pairs: tuple) -> Comparison:
+def _comparison(claim: Claim, settings: ReportSettings, a: int, b: int, pairs: tuple) -> Comparison:
     level, margin = settings.claims.level, claim.margin or settings.claims.margin
     estimate = paired_ratio(*pairs, level)
     outcome = _outcome(claim.expect, estimate, margin)
-    if outcome is Outcome.REFUTED:
+    if outcome is Decision.REFUTED:
         stricter = 1 - (1 - level) / len(claim.comparisons)
         if _outcome(claim.expect, paired_ratio(*pairs, stricter), margin) is not outcome:
-            outcome = Outcome.NOT_DECIDED
+            outcome = Decision.NOT_DECIDED
     if estimate.n < settings.claims.fewest_repeats:
-        outcome = Outcome.NOT_DECIDED
+        outcome = Decision.NOT_DECIDED
     more = 0
-    if outcome is Outcome.NOT_DECIDED:
+    if outcome is Decision.NOT_DECIDED:
         total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
         more = None if total is None else total - estimate.n
     return Comparison(settings.table.row(a), settings.table.row(b), estimate, outcome, more)
 
 
-def _value(run: Run, metric: str, reach: Goals | None) -> float | None:
+def _value(run: RecordedRun, metric: str, reach: Targets | None) -> float | None:
     if metric == "loss":
         return compare.final_loss(run)
     if metric != "evaluations_to_target":
@@ -213,28 +216,28 @@ def _value(run: Run, metric: str, reach: Goals | None) -> float | None:
     return priced(evaluations_to(run, reach.decisive.loss), reach.evaluations_price)
 
 
-def _outcome(expect: str, estimate: Estimate, margin: float) -> Outcome:
+def _outcome(expect: str, estimate: Estimate, margin: float) -> Decision:
     """Where the interval lies: below 1 / (1 + margin), above 1 + margin, within, or across."""
     below, above = estimate.high < 1 / (1 + margin), estimate.low > 1 + margin
     within = estimate.low >= 1 / (1 + margin) and estimate.high <= 1 + margin
     if not (below or above or within):
-        return Outcome.NOT_DECIDED
+        return Decision.NOT_DECIDED
     if expect == "close":
-        return Outcome.SUPPORTED if within else Outcome.REFUTED
+        return Decision.SUPPORTED if within else Decision.REFUTED
     if within:
-        return Outcome.NO_DIFFERENCE
+        return Decision.NO_DIFFERENCE
     as_expected = {"less": below, "more": above, "differ": True}[expect]
-    return Outcome.SUPPORTED if as_expected else Outcome.REFUTED
+    return Decision.SUPPORTED if as_expected else Decision.REFUTED
 
 
-def _deciding(claim: Claim, outcome: Outcome, compared: list[Comparison]) -> Comparison:
+def _deciding(claim: Claim, outcome: Decision, compared: list[Comparison]) -> Comparison:
     """The comparison that a claim of this outcome hangs on: the weakest that carries it, or, of
     those that are not decided, the last that has to be."""
     alike = [each for each in compared if each.outcome is outcome] or compared
-    if outcome is Outcome.NOT_DECIDED:
+    if outcome is Decision.NOT_DECIDED:
         waiting = sorted(alike, key=_wait)
         return waiting[-1] if claim.quantifier == "all" else waiting[_lacking(compared) - 1]
-    strongest = claim.expect == "close" or outcome is not Outcome.SUPPORTED
+    strongest = claim.expect == "close" or outcome is not Decision.SUPPORTED
     return (max if strongest else min)(alike, key=lambda each: _distance(each.estimate.ratio))
 
 
@@ -244,7 +247,7 @@ def _wait(comparison: Comparison) -> float:
 
 def _lacking(compared: list[Comparison]) -> int:
     """How many comparisons must still be decided before one outcome can have a majority."""
-    decided = [each.outcome for each in compared if each.outcome is not Outcome.NOT_DECIDED]
+    decided = [each.outcome for each in compared if each.outcome is not Decision.NOT_DECIDED]
     leading = max((decided.count(outcome) for outcome in decided), default=0)
     return min(len(compared) // 2 + 1 - leading, len(compared) - len(decided))
 
@@ -254,10 +257,10 @@ def _distance(ratio: float) -> float:
 
 
 def _explained(
-    claim: Claim, settings: Settings, outcome: Outcome, deciding: Comparison, compared: list
+    claim: Claim, settings: ReportSettings, outcome: Decision, deciding: Comparison, compared: list
 ) -> str:
     margin = claim.margin or settings.claims.margin
-    counts = {kind: sum(each.outcome is kind for each in compared) for kind in Outcome}
+    counts = {kind: sum(each.outcome is kind for each in compared) for kind in Decision}
     told = [f"{count} {kind}" for kind, count in counts.items() if count]
     tally = f"Of {len(compared)} comparisons: {', '.join(told)} (margin {margin:.0%}). "
     estimate, level = deciding.estimate, settings.claims.level
@@ -290,7 +293,9 @@ def _row_name(row: Row) -> str:
     return f"{display_name(row.optimizer)} {row.lr:g}, {row.epochs} epochs"
 
 
-def _reported(claim: Claim, settings: Settings, compared: list[Comparison]) -> tuple[Reported, str]:
+def _reported(
+    claim: Claim, settings: ReportSettings, compared: list[Comparison]
+) -> tuple[Reported, str]:
     """The claim by the report's own seconds: one run per row, so the sign is all there is."""
     if claim.metric != "total_s":
         return Reported.SILENT, "The report's table holds times only."

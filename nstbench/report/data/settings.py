@@ -7,6 +7,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from nstbench.files import conf_dir
+
 Metric = Literal["total_s", "optimise_s", "loss", "evaluations_to_target"]
 
 
@@ -59,7 +61,7 @@ class Claims(_Model):
     claims: tuple[Claim, ...]
 
 
-class Targets(_Model):
+class TargetSettings(_Model):
     shares: tuple[float, ...]
     decisive: float
     penalty: float = Field(ge=1)
@@ -87,30 +89,28 @@ class Figures(_Model):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """All of `conf/report/`."""
 
     table: ReportedTable
     claims: Claims
-    targets: Targets
+    targets: TargetSettings
     figures: Figures
 
 
-def load() -> Settings:
+def load() -> ReportSettings:
     """The settings of the installed package, or of the checkout."""
-    return Settings(
+    return ReportSettings(
         ReportedTable.model_validate(_load("table1.yaml")),
         Claims.model_validate(_load("claims.yaml")),
-        Targets.model_validate(_load("targets.yaml")),
+        TargetSettings.model_validate(_load("targets.yaml")),
         Figures.model_validate(_load("figures.yaml")),
     )
 
 
 def folder() -> Path:
-    """`conf/report/`: inside the package in a wheel, at the top level in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf" / "report"
-    return inside if inside.is_dir() else package.parent / "conf" / "report"
+    """`conf/report/`."""
+    return conf_dir() / "report"
 
 
 def _load(name: str) -> dict:

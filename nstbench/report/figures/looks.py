@@ -23,7 +23,7 @@ LONGDOT, DOUBLEDOT = (11, 3, 2, 3), (7, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
-class Style:
+class Look:
     """The look of one optimizer. `dash` is on, off, on, off ... in points; empty is solid."""
 
     colour: str
@@ -68,27 +68,27 @@ PLOTLY_MARKERS = {
 }
 
 STYLES = {
-    "adam": Style(BLUE, "o", SOLID),
-    "adam_decay": Style(BLUE, "H", DOTTED),
-    "adagrad": Style(VERMILLION, "s", DASHED),
-    "rmsprop": Style(GREEN, "^", DASHDOT),
-    "sgd": Style(BLACK, "X", DOTTED),
-    "lbfgs": Style(PURPLE, "D", SOLID),
-    "lbfgsb": Style(ORANGE, "v", LONG),
-    "adamw": Style(SKY, "p", SOLID),
-    "nadam": Style(BLUE, "P", LONG),
-    "adamax": Style(SKY, "h", DASHED),
-    "adadelta": Style(VERMILLION, "<", DOTTED),
-    "lion": Style(ORANGE, "*", SOLID),
-    "ftrl": Style(GREEN, ">", DOTTED),
-    "adafactor": Style(PURPLE, "d", DASHED),
-    "muon": Style(BLACK, "8", LONGDOT),
+    "adam": Look(BLUE, "o", SOLID),
+    "adam_decay": Look(BLUE, "H", DOTTED),
+    "adagrad": Look(VERMILLION, "s", DASHED),
+    "rmsprop": Look(GREEN, "^", DASHDOT),
+    "sgd": Look(BLACK, "X", DOTTED),
+    "lbfgs": Look(PURPLE, "D", SOLID),
+    "lbfgsb": Look(ORANGE, "v", LONG),
+    "adamw": Look(SKY, "p", SOLID),
+    "nadam": Look(BLUE, "P", LONG),
+    "adamax": Look(SKY, "h", DASHED),
+    "adadelta": Look(VERMILLION, "<", DOTTED),
+    "lion": Look(ORANGE, "*", SOLID),
+    "ftrl": Look(GREEN, ">", DOTTED),
+    "adafactor": Look(PURPLE, "d", DASHED),
+    "muon": Look(BLACK, "8", LONGDOT),
 }
 
 
-def style_of(optimizer: str) -> Style:
+def style_of(optimizer: str) -> Look:
     """The style of `optimizer` (its name in the settings); one that is not in the table is grey."""
-    return STYLES.get(optimizer, Style("#777777", "H", DOUBLEDOT))
+    return STYLES.get(optimizer, Look("#777777", "H", DOUBLEDOT))
 
 
 def marker_points(marker: str) -> str:

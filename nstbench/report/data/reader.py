@@ -80,7 +80,7 @@ class Setup(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RecordedRun:
     """One run as it lies on the disk; `epochs` has the columns `schema.EPOCH_COLUMNS`."""
 
     path: Path
@@ -152,7 +152,7 @@ class Run:
 class Runs:
     """All that was found: runs in the order of their names, and what could not be used."""
 
-    runs: list[Run]
+    runs: list[RecordedRun]
     damaged: list[Damage]
 
 
@@ -181,13 +181,13 @@ def read(results: Path) -> Runs:
     return Runs(runs, damaged)
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> RecordedRun:
     """The run in `path`, every file of it checked."""
     record = _read_record(path / "run.json")
     setup = _validated("run.json", Setup, record.settings, prefix="settings.")
     epochs = _read_epochs(path, record)
     _read_trace(path, record)  # checked now, so that reading it later cannot fail
-    return Run(path, record, setup, epochs)
+    return RecordedRun(path, record, setup, epochs)
 
 
 def migrated(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nstbench.report.reader import Run
-from nstbench.report.settings import ReportedTable, Row
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportedTable, Row
 from nstbench.run.schema import Status
 
 
@@ -18,7 +18,7 @@ class Group:
 
     key: str
     title: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,29 @@ class Competitor:
     """The repeats of one row: same optimizer, rate and, when `steps` is given, same schedule."""
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
 
     @property
-    def first(self) -> Run:
+    def first(self) -> RecordedRun:
         return self.runs[0]
 
-    def by_repeat(self) -> dict[int, Run]:
+    def by_repeat(self) -> dict[int, RecordedRun]:
         """The newest run of each repeat."""
         ordered = sorted(self.runs, key=lambda run: run.record.created)
         return {run.repeat: run for run in ordered}
 
 
-def groups(runs: Iterable[Run]) -> list[Group]:
+def groups(runs: Iterable[RecordedRun]) -> list[Group]:
     """Runs of one problem, for losses: largest group first."""
     return _grouped(runs, lambda run: (run.problem,), _problem_title)
 
 
-def timing_groups(runs: Iterable[Run]) -> list[Group]:
+def timing_groups(runs: Iterable[RecordedRun]) -> list[Group]:
     """Runs of one problem on one machine, computed in one way, for seconds: largest first."""
     return _grouped(runs, lambda run: run.comparable_key, _timing_title)
 
 
-def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competitor]:
+def competitors(runs: Iterable[RecordedRun], by_schedule: bool = True) -> list[Competitor]:
     """The runs of a group by optimizer, hyperparameters and rate, and by schedule if asked for.
 
     Labels are unique: where optimizer and rate do not tell two apart, what differs is added.
@@ -61,7 +61,9 @@ def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competito
     return [Competitor(label, runs) for label, runs in zip(labels, members, strict=True)]
 
 
-def runs_of_row(runs: Iterable[Run], row: Row, table: ReportedTable) -> tuple[Run, ...]:
+def runs_of_row(
+    runs: Iterable[RecordedRun], row: Row, table: ReportedTable
+) -> tuple[RecordedRun, ...]:
     """The repeats of one row of the report's table.
 
     A run belongs to the row whose experiment it names; where no run does, to the row whose
@@ -75,19 +77,19 @@ def runs_of_row(runs: Iterable[Run], row: Row, table: ReportedTable) -> tuple[Ru
     return max((each.runs for each in found), key=len, default=())
 
 
-def of_table(runs: Iterable[Run], table: ReportedTable) -> int:
+def of_table(runs: Iterable[RecordedRun], table: ReportedTable) -> int:
     """How many of `runs` belong to the report's table."""
     runs = tuple(runs)
     return sum(len(runs_of_row(runs, row, table)) for row in table.rows)
 
 
-def seconds(run: Run, clock: str) -> float | None:
+def seconds(run: RecordedRun, clock: str) -> float | None:
     """The reading of one stopwatch, or None where it says nothing: disturbed or unfinished."""
     usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
     return getattr(run.record.clocks, clock) if usable else None
 
 
-def final_loss(run: Run) -> float | None:
+def final_loss(run: RecordedRun) -> float | None:
     """Loss of the saved image; infinite where it is not finite, None for an unfinished run."""
     if not run.status.is_final:
         return None
@@ -95,7 +97,9 @@ def final_loss(run: Run) -> float | None:
     return np.inf if lost or run.record.final.loss is None else run.record.final.loss
 
 
-def paired(a: Iterable[Run], b: Iterable[Run], value) -> tuple[np.ndarray, np.ndarray]:
+def paired(
+    a: Iterable[RecordedRun], b: Iterable[RecordedRun], value
+) -> tuple[np.ndarray, np.ndarray]:
     """`value(run)` of both sides for each repeat that both have; None leaves a repeat out."""
     first, second = Competitor("", tuple(a)).by_repeat(), Competitor("", tuple(b)).by_repeat()
     values = [
@@ -107,7 +111,7 @@ def paired(a: Iterable[Run], b: Iterable[Run], value) -> tuple[np.ndarray, np.nd
     return np.array(left, float), np.array(right, float)
 
 
-def _grouped(runs: Iterable[Run], key, title) -> list[Group]:
+def _grouped(runs: Iterable[RecordedRun], key, title) -> list[Group]:
     found = defaultdict(list)
     for run in runs:
         found[key(run)].append(run)
@@ -118,7 +122,7 @@ def _grouped(runs: Iterable[Run], key, title) -> list[Group]:
     ]
 
 
-def _problem_title(run: Run) -> str:
+def _problem_title(run: RecordedRun) -> str:
     record, settings = run.record, run.record.settings
     styles = " and ".join(style.name for style in record.style)
     parts = [f"{record.content.name} in the style of {styles}"]
@@ -130,26 +134,26 @@ def _problem_title(run: Run) -> str:
     return ", ".join([*parts, f"weights {record.weights.name}"])
 
 
-def _timing_title(run: Run) -> str:
+def _timing_title(run: RecordedRun) -> str:
     machine = run.record.machine.get("cpu") or run.record.machine.get("device") or "machine"
     return f"{_problem_title(run)}; {machine} ({run.host[:8]})"
 
 
-def _is_like(run: Run, row: Row) -> bool:
+def _is_like(run: RecordedRun, row: Row) -> bool:
     made = (run.setup.optimizer.name, run.lr, run.setup.epochs, run.setup.steps_per_epoch)
     return made == (row.optimizer, row.lr, row.epochs, row.steps_per_epoch)
 
 
-def _identity(run: Run, by_schedule: bool) -> tuple:
+def _identity(run: RecordedRun, by_schedule: bool) -> tuple:
     schedule = (run.setup.epochs, run.setup.steps_per_epoch) if by_schedule else ()
     return (run.optimizer, json.dumps(run.hyperparameters, sort_keys=True), run.lr, *schedule)
 
 
-def _row_order(run: Run) -> tuple:
+def _row_order(run: RecordedRun) -> tuple:
     return (run.experiment or "~", run.steps, run.optimizer, run.lr or 0.0, run.repeat)
 
 
-def _labels(members: list[tuple[Run, ...]], describers: tuple[Callable, ...]) -> list[str]:
+def _labels(members: list[tuple[RecordedRun, ...]], describers: tuple[Callable, ...]) -> list[str]:
     """Optimizer and rate; where these are not unique, what differs is added."""
     firsts = [runs[0] for runs in members]
     labels = [run.label for run in firsts]
@@ -162,12 +166,12 @@ def _labels(members: list[tuple[Run, ...]], describers: tuple[Callable, ...]) ->
     return labels
 
 
-def _schedule(run: Run, alike: list[Run]) -> str:
+def _schedule(run: RecordedRun, alike: list[RecordedRun]) -> str:
     schedules = {(other.setup.epochs, other.setup.steps_per_epoch) for other in alike}
     return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}" if len(schedules) > 1 else ""
 
 
-def _hyperparameters(run: Run, alike: list[Run]) -> str:
+def _hyperparameters(run: RecordedRun, alike: list[RecordedRun]) -> str:
     """Those whose values differ among `alike`."""
     own = run.hyperparameters
     differing = [

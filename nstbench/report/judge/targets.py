@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nstbench.report.reader import Run
-from nstbench.report.settings import Targets
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import TargetSettings
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Goals:
+class Targets:
     """The targets of one problem and the price, in evaluations or seconds, of missing one."""
 
     targets: tuple[Target, ...]
@@ -37,7 +37,7 @@ class Goals:
     seconds_price: float
 
 
-def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
+def goals(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets | None:
     """Targets from all finished runs of one problem; None when there is nothing to reach."""
     runs = [run for run in runs if run.status.is_final and len(run.epochs)]
     curves = [curve(run)[1] for run in runs]
@@ -48,7 +48,7 @@ def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
     best = float(min(losses.min() for losses in curves))
     shares = {*settings.shares, settings.decisive}
     made = {share: Target(share, best + share * (start - best)) for share in shares}
-    return Goals(
+    return Targets(
         tuple(made[share] for share in settings.shares),
         made[settings.decisive],
         settings.penalty * max(run.epochs["evaluations"].iloc[-1] for run in runs),
@@ -56,7 +56,7 @@ def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
     )
 
 
-def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def curve(run: RecordedRun) -> tuple[np.ndarray, np.ndarray]:
     """(evaluations, lowest finite loss so far), each (n,): per evaluation, or per epoch without
     a trace."""
     if len(run.trace):
@@ -67,14 +67,14 @@ def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return evaluations.to_numpy(float), np.minimum.accumulate(finite)
 
 
-def evaluations_to(run: Run, loss: float) -> float:
+def evaluations_to(run: RecordedRun, loss: float) -> float:
     """Evaluations until the loss is at most `loss`; infinite if it never is."""
     evaluations, lowest = curve(run)
     reached = np.flatnonzero(lowest <= loss)
     return float(evaluations[reached[0]]) if reached.size else math.inf
 
 
-def seconds_to(run: Run, loss: float) -> float:
+def seconds_to(run: RecordedRun, loss: float) -> float:
     """Seconds of updates until the loss is at most `loss`: within an epoch, in proportion."""
     evaluations = evaluations_to(run, loss)
     if math.isinf(evaluations):
