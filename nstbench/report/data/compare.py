@@ -8,8 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.data.settings import ReportedTable, Row
 from nstbench.run.schema import Status
+
+FAMILY = (  # settings that problems share whose pictures alone differ
+    "objective",
+    "extractor",
+    "weights",
+    "size",
+    "keep_aspect",
+    "keep_colours",
+    "style_blend",
+    "init",
+)
 
 
 @dataclass(frozen=True)
@@ -57,36 +67,24 @@ def competitors(runs: Iterable[RecordedRun], by_schedule: bool = True) -> list[C
     for run in sorted(runs, key=_row_order):
         found[_identity(run, by_schedule)].append(run)
     members = [tuple(group) for group in found.values()]
-    labels = _labels(members, (_schedule, _hyperparameters) if by_schedule else (_hyperparameters,))
+    describers = (_class, _hyperparameters)
+    labels = _labels(members, (_schedule, *describers) if by_schedule else describers)
     return [Competitor(label, runs) for label, runs in zip(labels, members, strict=True)]
 
 
-def runs_of_row(
-    runs: Iterable[RecordedRun], row: Row, table: ReportedTable
-) -> tuple[RecordedRun, ...]:
-    """The repeats of one row of the report's table.
-
-    A run belongs to the row whose experiment it names; where no run does, to the row whose
-    optimizer, rate and schedule it has. Of several sets of hyperparameters the larger one is taken.
-    """
-    runs = tuple(runs)
-    named = [run for run in runs if run.experiment == row.experiment]
-    names = {each.experiment for each in table.rows}
-    alike = [run for run in runs if run.experiment not in names and _is_like(run, row)]
-    found = competitors(named or alike)
-    return max((each.runs for each in found), key=len, default=())
-
-
-def of_table(runs: Iterable[RecordedRun], table: ReportedTable) -> int:
-    """How many of `runs` belong to the report's table."""
-    runs = tuple(runs)
-    return sum(len(runs_of_row(runs, row, table)) for row in table.rows)
-
-
 def seconds(run: RecordedRun, clock: str) -> float | None:
-    """The reading of one stopwatch, or None where it says nothing: disturbed or unfinished."""
+    """The reading of one stopwatch, or None where it says nothing of a whole schedule: disturbed,
+    unfinished, or stopped by the optimizer before its schedule's end."""
     usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
-    return getattr(run.record.clocks, clock) if usable else None
+    stopped = run.record.finished_early is not None
+    return getattr(run.record.clocks, clock) if usable and not stopped else None
+
+
+def seconds_per_step(run: RecordedRun) -> float | None:
+    """Seconds of an update, of the steps that were made; None where the clock says nothing."""
+    usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
+    steps = run.record.final.steps if run.record.final else 0
+    return run.record.clocks.optimise_s / steps if usable and steps else None
 
 
 def final_loss(run: RecordedRun) -> float | None:
@@ -97,18 +95,21 @@ def final_loss(run: RecordedRun) -> float | None:
     return np.inf if lost or run.record.final.loss is None else run.record.final.loss
 
 
-def paired(
-    a: Iterable[RecordedRun], b: Iterable[RecordedRun], value
-) -> tuple[np.ndarray, np.ndarray]:
-    """`value(run)` of both sides for each repeat that both have; None leaves a repeat out."""
-    first, second = Competitor("", tuple(a)).by_repeat(), Competitor("", tuple(b)).by_repeat()
-    values = [
-        (value(first[repeat]), value(second[repeat]))
-        for repeat in sorted(first.keys() & second.keys())
-    ]
-    kept = [pair for pair in values if None not in pair]
-    left, right = zip(*kept, strict=True) if kept else ((), ())
-    return np.array(left, float), np.array(right, float)
+def families(runs: Iterable[RecordedRun]) -> list[dict[str, list[RecordedRun]]]:
+    """Runs by problem, for each set of problems that differ in their pictures alone; the set with
+    the most problems first."""
+    found: dict[str, dict[str, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        found[_family(run)][run.problem].append(run)
+    return sorted((dict(family) for family in found.values()), key=len, reverse=True)
+
+
+def _family(run: RecordedRun) -> str:
+    """What two problems that differ in their pictures alone have in common."""
+    record = run.record
+    kept = {name: record.settings.get(name) for name in FAMILY}
+    shape = (record.content.height, record.content.width, record.weights.sha256)
+    return json.dumps([kept, shape], sort_keys=True, default=str)
 
 
 def _grouped(runs: Iterable[RecordedRun], key, title) -> list[Group]:
@@ -139,18 +140,14 @@ def _timing_title(run: RecordedRun) -> str:
     return f"{_problem_title(run)}; {machine} ({run.host[:8]})"
 
 
-def _is_like(run: RecordedRun, row: Row) -> bool:
-    made = (run.setup.optimizer.name, run.lr, run.setup.epochs, run.setup.steps_per_epoch)
-    return made == (row.optimizer, row.lr, row.epochs, row.steps_per_epoch)
-
-
 def _identity(run: RecordedRun, by_schedule: bool) -> tuple:
     schedule = (run.setup.epochs, run.setup.steps_per_epoch) if by_schedule else ()
-    return (run.optimizer, json.dumps(run.hyperparameters, sort_keys=True), run.lr, *schedule)
+    options = json.dumps(run.hyperparameters, sort_keys=True, default=str)
+    return (run.method, run.setup.schedule.name, options, run.lr, *schedule)
 
 
 def _row_order(run: RecordedRun) -> tuple:
-    return (run.experiment or "~", run.steps, run.optimizer, run.lr or 0.0, run.repeat)
+    return (run.steps, run.optimizer, run.lr or 0.0, run.repeat)
 
 
 def _labels(members: list[tuple[RecordedRun, ...]], describers: tuple[Callable, ...]) -> list[str]:
@@ -169,6 +166,10 @@ def _labels(members: list[tuple[RecordedRun, ...]], describers: tuple[Callable, 
 def _schedule(run: RecordedRun, alike: list[RecordedRun]) -> str:
     schedules = {(other.setup.epochs, other.setup.steps_per_epoch) for other in alike}
     return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}" if len(schedules) > 1 else ""
+
+
+def _class(run: RecordedRun, alike: list[RecordedRun]) -> str:
+    return run.setup.optimizer.target if len({other.method for other in alike}) > 1 else ""
 
 
 def _hyperparameters(run: RecordedRun, alike: list[RecordedRun]) -> str:

@@ -1,39 +1,31 @@
 """How every figure looks: one colour, marker and dash per optimizer, the same everywhere.
 
-The colours are those of Okabe and Ito ("Color Universal Design", 2008), which stay apart under the
-common colour-vision deficiencies. Their yellow is left out (too pale on white). Two optimizers
-that share a colour differ in marker and in dash, so every figure also reads in grey.
+Looks that are fixed stand in `conf/`; other optimizers take the next free ones of a cycle in which
+two that share a colour differ in marker and in dash, so that every figure also reads in grey.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
-PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
+from nstbench.files import conf_dir
+from nstbench.report.data.presets import Preset, read_yaml
 
+BLUE, VERMILLION, SKY = "#0072B2", "#D55E00", "#56B4E9"
 MEASURED, REPORTED = BLUE, VERMILLION  # where no optimizer is meant
-
-# The same hues on a dark page, lifted where the original would sink into it.
-ON_DARK = {BLACK: "#E8E6E3", BLUE: "#4BA3E3", VERMILLION: "#F07C2B", GREEN: "#2CC295"}
-
-SOLID: tuple[int, ...] = ()
-DASHED, DOTTED, DASHDOT, LONG = (6, 3), (2, 2), (7, 2, 2, 2), (11, 3)
-LONGDOT, DOUBLEDOT = (11, 3, 2, 3), (7, 2, 2, 2, 2, 2)
+ON_DARK = {BLUE: "#4BA3E3", VERMILLION: "#F07C2B"}
+LIGHT_PAPER, DARK_PAPER = "#FDFDFC", "#14161A"
+PALEST = 0.6  # how far the last of several rates fades into the paper
 
 
 @dataclass(frozen=True)
 class Look:
-    """The look of one optimizer. `dash` is on, off, on, off ... in points; empty is solid."""
+    """The look of one curve."""
 
     colour: str
+    on_dark: str  # the colour on a dark page
     marker: str  # matplotlib's code; `plotly_marker` is the same shape's name there
-    dash: tuple[int, ...]
-
-    @property
-    def on_dark(self) -> str:
-        """The colour on a dark page."""
-        return ON_DARK.get(self.colour, self.colour)
+    dash: tuple[int, ...]  # on, off, on, off ... in points; empty is solid
 
     @property
     def linestyle(self) -> str | tuple[int, tuple[float, ...]]:
@@ -47,6 +39,15 @@ class Look:
     @property
     def plotly_marker(self) -> str:
         return PLOTLY_MARKERS[self.marker]
+
+    def shade(self, variant: int, variants: int) -> "Look":
+        """The look of one of several rates of an optimizer: from its colour to a pale one."""
+        share = PALEST * variant / (variants - 1) if variants > 1 else 0.0
+        return replace(
+            self,
+            colour=_mixed(self.colour, LIGHT_PAPER, share),
+            on_dark=_mixed(self.on_dark, DARK_PAPER, share),
+        )
 
 
 PLOTLY_MARKERS = {
@@ -67,28 +68,56 @@ PLOTLY_MARKERS = {
     "H": "hexagon2",
 }
 
-STYLES = {
-    "adam": Look(BLUE, "o", SOLID),
-    "adam_decay": Look(BLUE, "H", DOTTED),
-    "adagrad": Look(VERMILLION, "s", DASHED),
-    "rmsprop": Look(GREEN, "^", DASHDOT),
-    "sgd": Look(BLACK, "X", DOTTED),
-    "lbfgs": Look(PURPLE, "D", SOLID),
-    "lbfgsb": Look(ORANGE, "v", LONG),
-    "adamw": Look(SKY, "p", SOLID),
-    "nadam": Look(BLUE, "P", LONG),
-    "adamax": Look(SKY, "h", DASHED),
-    "adadelta": Look(VERMILLION, "<", DOTTED),
-    "lion": Look(ORANGE, "*", SOLID),
-    "ftrl": Look(GREEN, ">", DOTTED),
-    "adafactor": Look(PURPLE, "d", DASHED),
-    "muon": Look(BLACK, "8", LONGDOT),
-}
+
+def assign(optimizers: Mapping[str, Preset]) -> dict[str, Look]:
+    """A look for each of `optimizers` (what tells it apart -> its preset), fixed ones first."""
+    palette = read_yaml(conf_dir() / "report" / "looks.yaml")
+    fixed = {name: _fixed(preset, palette) for name, preset in optimizers.items()}
+    looks = {name: look for name, look in fixed.items() if look}
+    free = (look for look in _cycle(palette) if not _is_taken(look, looks.values()))
+    for name in sorted(optimizers.keys() - looks.keys()):
+        look = next(free)
+        own = optimizers[name].colour
+        looks[name] = replace(look, **_colours(own, palette)) if own else look
+    return looks
 
 
-def style_of(optimizer: str) -> Look:
-    """The style of `optimizer` (its name in the settings); one that is not in the table is grey."""
-    return STYLES.get(optimizer, Look("#777777", "H", DOUBLEDOT))
+def _fixed(preset: Preset, palette: Mapping) -> Look | None:
+    if preset.colour is None or preset.marker is None:
+        return None
+    dash = tuple(palette["dashes"][preset.dash or "solid"])
+    return Look(**_colours(preset.colour, palette), marker=preset.marker, dash=dash)
+
+
+def _colours(name: str, palette: Mapping) -> dict[str, str]:
+    """The two colours of a name of the palette; any other text is taken for a colour itself."""
+    both = palette["colours"].get(name, {"light": name, "dark": name})
+    return {"colour": both["light"], "on_dark": both["dark"]}
+
+
+def _cycle(palette: Mapping) -> Iterator[Look]:
+    """Looks without end: colours change fastest, markers and dashes with every colour."""
+    colours, markers = list(palette["colours"]), palette["markers"]
+    dashes = list(palette["dashes"].values())
+    place = 0
+    while True:
+        rounds = place // len(colours)
+        marker, dash = markers[place % len(markers)], dashes[(place + rounds) % len(dashes)]
+        colour = colours[(place + 3 * rounds) % len(colours)]
+        yield Look(**_colours(colour, palette), marker=marker, dash=tuple(dash))
+        place += 1
+
+
+def _is_taken(look: Look, others: Iterable[Look]) -> bool:
+    return any((look.colour, look.marker) == (other.colour, other.marker) for other in others)
+
+
+def _mixed(colour: str, paper: str, share: float) -> str:
+    """`colour` faded into `paper`; both are "#rrggbb". Other notations of a colour stay."""
+    if not share or len(colour) != 7 or not colour.startswith("#"):
+        return colour
+    pairs = [(int(colour[i : i + 2], 16), int(paper[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round((1 - share) * a + share * b):02X}" for a, b in pairs)
 
 
 def marker_points(marker: str) -> str:

@@ -24,16 +24,6 @@ FEWEST_PAIRS = 3
 PROFILE = "Targets reached within a multiple of the fewest evaluations"
 FACTOR = "evaluations, as a multiple of the fewest that any competitor needs"
 ECDF = "Targets reached within a number of evaluations"
-FAMILY = (  # settings that problems share whose pictures alone differ
-    "objective",
-    "extractor",
-    "weights",
-    "size",
-    "keep_aspect",
-    "keep_colours",
-    "style_blend",
-    "init",
-)
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,8 @@ class Profiles:
 def profiles(runs: Iterable[RecordedRun], settings: TargetSettings) -> Profiles:
     """Profile and ECDF of the largest set of problems that differ in their pictures alone."""
     finished = [run for run in runs if run.status.is_final and len(run.epochs)]
-    pairs = _pairs(finished)
+    families = compare.families(finished)
+    pairs = list(families[0].values()) if families else []
     if len(pairs) < FEWEST_PAIRS:
         found = f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} of pictures"
         return Profiles([], [f"Profiles need at least {FEWEST_PAIRS} pairs; here: {found}."])
@@ -84,23 +75,6 @@ def shares(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The steps of the empirical distribution of `costs` (n,): where they are, how high they go."""
     at, counts = np.unique(costs[np.isfinite(costs)], return_counts=True)
     return at, np.cumsum(counts) / len(costs)
-
-
-def _pairs(runs: Iterable[RecordedRun]) -> list[list[RecordedRun]]:
-    """Runs by problem, of the family of problems that has the most."""
-    families: dict[str, dict[str, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        families[_family(run)][run.problem].append(run)
-    largest = max(families.values(), key=len, default={})
-    return list(largest.values())
-
-
-def _family(run: RecordedRun) -> str:
-    """What two problems that differ in their pictures alone have in common."""
-    record = run.record
-    kept = {name: record.settings.get(name) for name in FAMILY}
-    shape = (record.content.height, record.content.width, record.weights.sha256)
-    return json.dumps([kept, shape], sort_keys=True, default=str)
 
 
 def _problems(member: Competitor) -> int:

@@ -18,26 +18,26 @@ class Target:
     loss: float
 
     @property
-    def way(self) -> str:
+    def percent(self) -> str:
         """How much of the way from start to best it is, in per cent: "90"."""
         return f"{100 * (1 - self.share):g}"
 
     @property
     def name(self) -> str:
-        return f"{self.way} % of the way"
+        return f"{self.percent} % of the way"
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The targets of one problem and the price, in evaluations or seconds, of missing one."""
+    """The targets of one problem and the penalty, in evaluations or seconds, of missing one."""
 
     targets: tuple[Target, ...]
     decisive: Target
-    evaluations_price: float
-    seconds_price: float
+    evaluations_penalty: float
+    seconds_penalty: float
 
 
-def goals(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets | None:
+def targets_of(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets | None:
     """Targets from all finished runs of one problem; None when there is nothing to reach."""
     runs = [run for run in runs if run.status.is_final and len(run.epochs)]
     curves = [curve(run)[1] for run in runs]
@@ -84,6 +84,6 @@ def seconds_to(run: RecordedRun, loss: float) -> float:
     return float(np.interp(evaluations, ends, clock))
 
 
-def priced(cost: float, price: float) -> float:
-    """The cost, or the price of a failure."""
-    return cost if math.isfinite(cost) else price
+def penalised(cost: float, penalty: float) -> float:
+    """The cost, or the penalty of a failure."""
+    return cost if math.isfinite(cost) else penalty
