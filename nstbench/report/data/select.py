@@ -65,13 +65,10 @@ def of_table(runs: Iterable[RecordedRun], table: ReportedTable) -> int:
 
 def check(selectors: Iterable[Selector], runs: Sequence[RecordedRun]) -> None:
     """Raises `SettingsError` for a name in a selector that no run has a setting of."""
-    known = set(SHORT)
-    for run in runs:
-        known |= set(_flat(run.record.settings)) | {f"optimizer.{n}" for n in run.hyperparameters}
-    for selector in selectors:
-        for name in selector if runs else ():
-            if name not in known:
-                raise errors.unknown("setting in a selector", name, known)
+    known = {*SHORT, *(name for run in runs for name in run.record.settings)}
+    for name in {name for selector in selectors for name in selector}:
+        if runs and "." not in name and name not in known:
+            raise errors.unknown("setting in a selector", name, known)
 
 
 def in_words(selector: Selector, presets: Mapping[str, Preset]) -> str:
@@ -93,6 +90,7 @@ def command(selector: Selector, repeats: int) -> str:
     return " ".join(["python -m nstbench", *settings, *repeated])
 
 
+NESTED = ("options", "terms")  # what stands below these is named without them
 SHORT = {  # names that stand for a part of the settings
     "optimizer": lambda run: _names(run),
     "schedule": lambda run: run.setup.schedule.name,
@@ -105,10 +103,11 @@ SHORT = {  # names that stand for a part of the settings
 def _value(run: RecordedRun, name: str) -> Any:
     if name in SHORT:
         return SHORT[name](run)
-    section, _, key = name.partition(".")
-    if section == "optimizer" and key in run.setup.optimizer.options:
-        return run.setup.optimizer.options[key]
-    return _flat(run.record.settings).get(name)
+    value: Any = run.record.settings
+    for part in name.split("."):
+        inner = [value, *(value.get(key) for key in NESTED)] if isinstance(value, Mapping) else []
+        value = next((each[part] for each in inner if isinstance(each, Mapping) and part in each), None)
+    return value
 
 
 def _names(run: RecordedRun) -> set[str]:
@@ -119,15 +118,6 @@ def _names(run: RecordedRun) -> set[str]:
 def _name(run: RecordedRun, section: str) -> Any:
     value = run.record.settings.get(section)
     return value.get("name") if isinstance(value, dict) else value
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in settings.items():
-        flat[f"{prefix}{name}"] = value
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-    return flat
 
 
 def _equal(value: Any, wanted: Any) -> bool:

@@ -1,352 +1,304 @@
-"""A verdict on every claim: by paired repeats, and by the report's own table.
-
-A comparison of two rows is decided when the whole interval of the ratio lies on one side of the
-margin. A claim is a conjunction ("consistently") or a majority ("mostly") of comparisons. What
-must hold in all of them needs no correction for their number; a single refutation does, so it is
-looked for at the level 1 - (1 - level) / comparisons (Bonferroni). Two pairs agree too easily by
-chance, so below `fewest_repeats` nothing is decided.
-"""
+"""A verdict on every claim: by the runs that were made, and by the report's own table."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 
-import pandas as pd
+import numpy as np
 
-from nstbench.report.data import compare
-from nstbench.report.data.compare import Group
-from nstbench.report.data.reader import RecordedRun, display_name
-from nstbench.report.data.settings import Claim, ReportSettings, Row
-from nstbench.report.judge.statistics import Estimate, paired_ratio, repeats_needed
-from nstbench.report.judge.targets import Targets, evaluations_to, goals, priced
-from nstbench.report.tables.table import Table
-
-VERDICTS_CAPTION = (
-    "Each sentence is judged by ratios of paired repeats: the whole interval must lie on one side "
-    "of the margin. The report's own table has one run per row, so only its signs can be read."
-)
-SAME = 1e-6  # spread of log ratios below which repeats are the same computation
-QUANTITY = {
-    "total_s": ("total time", "less", "more"),
-    "optimise_s": ("time in updates", "less", "more"),
-    "loss": ("final loss", "lower", "higher"),
-    "evaluations_to_target": ("evaluations to the target", "fewer", "more"),
-}
+from nstbench import errors
+from nstbench.report.data import compare, select
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.select import Selected
+from nstbench.report.data.settings import Claim, ReportSettings, Row, Selector, Sides
+from nstbench.report.judge import decide, pairs, wording
+from nstbench.report.judge.decide import Decision
+from nstbench.report.judge.metrics import METRICS, Metric
+from nstbench.report.judge.pairs import Pairs
+from nstbench.report.judge.statistics import Estimate, log_ratios, paired_ratio, pairs_needed
+from nstbench.report.judge.targets import Targets, targets_of
+from nstbench.report.judge.wording import Reported
 
 
-class Decision(StrEnum):
-    SUPPORTED = "supported"
-    REFUTED = "refuted"
-    NO_DIFFERENCE = "no difference beyond the margin"
-    NOT_DECIDED = "not decided"
+@dataclass(frozen=True)
+class Scope:
+    """The runs that a claim's comparisons may be made of.
 
+    timed: those of one machine and problem; family: those of problems that differ in their
+    pictures alone; targets: of each of those problems.
+    """
 
-class Reported(StrEnum):
-    """What the report's own rows, one run each, say of its sentence."""
+    timed: tuple[RecordedRun, ...]
+    family: tuple[RecordedRun, ...]
+    targets: Mapping[str, Targets]
 
-    AGREES = "agrees"
-    CONTRADICTS = "contradicts"
-    SILENT = "does not say"
+    def runs(self, metric: Metric) -> tuple[RecordedRun, ...]:
+        return self.timed if metric.is_timed else self.family
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows, the ratio a/b of what was measured, and the ratio that the report gives."""
+    """Two competitors as they were run, and the ratio a/b of a metric.
 
-    a: Row
-    b: Row
+    `more` is about how many more pairs should decide it, 0 where it is decided, None where more
+    than can be run would be needed; `rows` are those of the report's table that it is about.
+    """
+
+    sides: Sides
+    names: tuple[str, str]
+    selected: tuple[Selected, Selected]
+    found: Pairs
     estimate: Estimate
-    outcome: Decision
-    more_repeats: int | None  # until it should be decided; None: more than can be run
+    decision: Decision
+    more: int | None
+    rows: tuple[Row | None, Row | None]
 
     @property
-    def reported_ratio(self) -> float:
-        return self.a.reported_seconds / self.b.reported_seconds
+    def reported_ratio(self) -> float | None:
+        a, b = self.rows
+        return a.reported_seconds / b.reported_seconds if a and b else None
 
     @property
-    def name(self) -> str:
-        return f"{_row_name(self.a)} against {_row_name(self.b)}"
+    def is_of_equal_length(self) -> bool:
+        """Whether both sides were planned for as many steps."""
+        a, b = (each.runs[0].steps if each.runs else None for each in self.selected)
+        return a == b
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim judged. `ratio`, `low`, `high` and `n` are those of the deciding comparison."""
+    """One claim judged. `deciding` is the comparison that the decision hangs on."""
 
-    id: str
-    claim: str
-    where: str
-    outcome: Decision
-    more_repeats: int | None
+    claim: Claim
+    decision: Decision
+    verdict: str
     explanation: str
-    reported_verdict: str
-    reported_explanation: str
-    ratio: float
-    low: float
-    high: float
-    n: int
+    more: int | None
+    holding: int
+    deciding: Comparison
     comparisons: tuple[Comparison, ...]
+    commands: tuple[str, ...]  # that would make the runs which it lacks
+    reported: Reported
+    reported_explanation: str
+    notes: tuple[str, ...] = ()
 
     @property
-    def verdict(self) -> str:
-        """The outcome in words, with the repeats that are still needed."""
-        if self.outcome is not Decision.NOT_DECIDED:
-            return str(self.outcome)
-        if self.more_repeats is None:
-            return "not decided: more than 1000 more repeats needed"
-        plural = "" if self.more_repeats == 1 else "s"
-        return f"not decided: {self.more_repeats} more repeat{plural} needed"
+    def id(self) -> str:
+        return self.claim.id
 
 
 def judge(settings: ReportSettings, runs: Iterable[RecordedRun]) -> list[Verdict]:
-    """Every claim, judged on the largest set of comparable runs of the report's table."""
-    runs = tuple(runs)
-    group = main_group(settings, runs)
-    members = group.runs if group else ()
-    reach = None
-    if any(claim.metric == "evaluations_to_target" for claim in settings.claims.claims):
-        same_problem = [run for run in runs if group and run.problem == members[0].problem]
-        reach = goals(same_problem, settings.targets)
-    rows = {
-        row.row: compare.runs_of_row(members, row, settings.table) for row in settings.table.rows
-    }
-    return [_judge_claim(claim, settings, rows, reach) for claim in settings.claims.claims]
+    """Every claim, in their order.
 
-
-def main_group(settings: ReportSettings, runs: Iterable[RecordedRun]) -> Group | None:
-    """The group of comparable runs that holds most of the report's table."""
-    found = compare.timing_groups(runs)
-    return max(found, key=lambda g: compare.of_table(g.runs, settings.table), default=None)
-
-
-def combine(quantifier: str, outcomes: list[Decision]) -> Decision:
-    """The outcome of a claim from those of its comparisons.
-
-    all:  supported when all are, refuted when any is.
-    most: supported or refuted when more than half are.
-    Otherwise not decided while any comparison is; once all are decided, a majority that found no
-    support is refuted by a comparison that refutes, and a claim that no comparison refutes shows
-    no difference beyond the margin, where one was claimed.
+    Raises `SettingsError` for a metric or a setting in a selector that does not exist.
     """
-    needed = len(outcomes) if quantifier == "all" else len(outcomes) // 2 + 1
-    refuting = 1 if quantifier == "all" else len(outcomes) // 2 + 1
-    if outcomes.count(Decision.SUPPORTED) >= needed:
-        return Decision.SUPPORTED
-    if outcomes.count(Decision.REFUTED) >= refuting:
-        return Decision.REFUTED
-    if Decision.NOT_DECIDED in outcomes:
-        return Decision.NOT_DECIDED
-    return Decision.REFUTED if Decision.REFUTED in outcomes else Decision.NO_DIFFERENCE
+    runs = tuple(runs)
+    for claim in settings.claims.claims:
+        for name in filter(None, (claim.metric, claim.also)):
+            if name not in METRICS:
+                raise errors.unknown("metric", name, METRICS)
+    wanted = selectors(settings)
+    if settings.own_claims:
+        select.check(wanted, runs)
+    scope = scope_of(settings, runs, wanted)
+    return [_Judge(claim, settings, scope).verdict() for claim in settings.claims.claims]
 
 
-def _judge_claim(
-    claim: Claim,
-    settings: ReportSettings,
-    rows: dict[int, tuple[RecordedRun, ...]],
-    reach: Targets | None,
-) -> Verdict:
-    compared = _compared(claim, claim.metric, settings, rows, reach)
-    outcome = combine(claim.quantifier, [each.outcome for each in compared])
-    deciding = _deciding(claim, outcome, compared)
-    estimate = deciding.estimate
-    explanation = _explained(claim, settings, outcome, deciding, compared)
-    if claim.also:
-        alone = _compared(claim, claim.also, settings, rows, reach)
-        judged = combine(claim.quantifier, [each.outcome for each in alone])
-        explanation += f" By the {QUANTITY[claim.also][0]} alone: {judged}."
-    reported, reported_explanation = _reported(claim, settings, compared)
-    return Verdict(
-        claim.id,
-        claim.claim,
-        claim.where,
-        outcome,
-        deciding.more_repeats if outcome is Decision.NOT_DECIDED else 0,
-        explanation,
-        str(reported),
-        reported_explanation,
-        estimate.ratio,
-        estimate.low,
-        estimate.high,
-        estimate.n,
-        tuple(compared),
+def selectors(settings: ReportSettings) -> list[Selector]:
+    """All that the claims name, with what is common to them."""
+    common = settings.claims.common
+    sides = [each for claim in settings.claims.claims for each in claim.comparisons]
+    return [common | side for each in sides for side in (each.a, each.b)]
+
+
+def scope_of(
+    settings: ReportSettings, runs: Sequence[RecordedRun], wanted: list[Selector]
+) -> Scope:
+    """The comparable runs, and the family of problems, that hold most of what the claims name."""
+    named = {run.id for run in runs if any(select.matches(run, each) for each in wanted)}
+
+    def held(members: Iterable[RecordedRun]) -> int:
+        return sum(run.id in named for run in members)
+
+    groups = [group.runs for group in compare.timing_groups(runs)]
+    families = compare.families(runs)
+    members = [tuple(run for own in family.values() for run in own) for family in families]
+    best = max(range(len(members)), key=lambda i: held(members[i]), default=None)
+    found = {} if best is None else families[best]
+    targets = {problem: targets_of(own, settings.targets) for problem, own in found.items()}
+    return Scope(
+        max(groups, key=held, default=()),
+        () if best is None else members[best],
+        {problem: own for problem, own in targets.items() if own},
     )
 
 
-def _compared(
-    claim: Claim,
-    metric: str,
-    settings: ReportSettings,
-    rows: dict[int, tuple[RecordedRun, ...]],
-    reach: Targets | None,
-) -> list[Comparison]:
-    def value(run: RecordedRun) -> float | None:
-        return _value(run, metric, reach)
+@dataclass(frozen=True)
+class _Judge:
+    """How one claim is judged."""
 
-    found = []
-    for a, b in claim.comparisons:
-        pairs = compare.paired(rows[a], rows[b], value)
-        found.append(_comparison(claim, settings, a, b, pairs))
-    return found
+    claim: Claim
+    settings: ReportSettings
+    scope: Scope
 
+    @property
+    def margin(self) -> float:
+        own = self.claim.margin
+        return self.settings.claims.margin if own is None else own
 
-def _comparison(claim: Claim, settings: ReportSettings, a: int, b: int, pairs: tuple) -> Comparison:
-    level, margin = settings.claims.level, claim.margin or settings.claims.margin
-    estimate = paired_ratio(*pairs, level)
-    outcome = _outcome(claim.expect, estimate, margin)
-    if outcome is Decision.REFUTED:
-        stricter = 1 - (1 - level) / len(claim.comparisons)
-        if _outcome(claim.expect, paired_ratio(*pairs, stricter), margin) is not outcome:
-            outcome = Decision.NOT_DECIDED
-    if estimate.n < settings.claims.fewest_repeats:
-        outcome = Decision.NOT_DECIDED
-    more = 0
-    if outcome is Decision.NOT_DECIDED:
-        total = repeats_needed(estimate, margin, level, settings.claims.fewest_repeats)
-        more = None if total is None else total - estimate.n
-    return Comparison(settings.table.row(a), settings.table.row(b), estimate, outcome, more)
+    @property
+    def alpha(self) -> float:
+        return 1 - self.settings.claims.level
 
+    def verdict(self) -> Verdict:
+        metric = METRICS[self.claim.metric]
+        compared = [self._compare(sides, metric) for sides in self.claim.comparisons]
+        decision, holding = self._combined(compared, metric)
+        deciding = self._deciding(decision, compared)
+        more = deciding.more if decision is Decision.NOT_DECIDED else 0
+        said = wording.Wording(self.claim, metric, self.margin, self.settings)
+        return Verdict(
+            claim=self.claim,
+            decision=decision,
+            verdict=said.verdict(decision, holding, more, compared),
+            explanation=said.explanation(deciding, compared) + self._also(),
+            more=more,
+            holding=holding,
+            deciding=deciding,
+            comparisons=tuple(compared),
+            commands=self._commands(compared),
+            reported=said.reported(compared)[0],
+            reported_explanation=said.reported(compared)[1],
+            notes=said.notes(compared),
+        )
 
-def _value(run: RecordedRun, metric: str, reach: Targets | None) -> float | None:
-    if metric == "loss":
-        return compare.final_loss(run)
-    if metric != "evaluations_to_target":
-        return compare.seconds(run, metric)
-    if reach is None or not run.status.is_final:
-        return None
-    return priced(evaluations_to(run, reach.decisive.loss), reach.evaluations_price)
+    def _compare(self, sides: Sides, metric: Metric) -> Comparison:
+        wanted = [self.settings.claims.common | side for side in (sides.a, sides.b)]
+        runs = self.scope.runs(metric)
+        selected = [select.select(runs, each) for each in wanted]
+        found = self._pairs(selected, metric)
+        estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
+        decision = self._decided(found, metric, selected, self.alpha)
+        presets = self.settings.presets
+        names = [
+            own.name if own.runs else select.in_words(each, presets)
+            for own, each in zip(selected, wanted, strict=True)
+        ]
+        return Comparison(
+            sides,
+            tuple(names),
+            tuple(selected),
+            found,
+            estimate,
+            decision,
+            self._more(found, metric) if decision is Decision.NOT_DECIDED else 0,
+            tuple(self.settings.table.matching(each) for each in wanted),
+        )
 
+    def _pairs(self, selected: Sequence[Selected], metric: Metric) -> Pairs:
+        a, b = (each.runs for each in selected)
+        value = partial(self._value, metric)
+        if not metric.is_timed:
+            return pairs.by_pictures(a, b, value)
+        return pairs.in_time(a, b, value, self.settings.claims.neighbours_s)
 
-def _outcome(expect: str, estimate: Estimate, margin: float) -> Decision:
-    """Where the interval lies: below 1 / (1 + margin), above 1 + margin, within, or across."""
-    below, above = estimate.high < 1 / (1 + margin), estimate.low > 1 + margin
-    within = estimate.low >= 1 / (1 + margin) and estimate.high <= 1 + margin
-    if not (below or above or within):
-        return Decision.NOT_DECIDED
-    if expect == "close":
-        return Decision.SUPPORTED if within else Decision.REFUTED
-    if within:
-        return Decision.NO_DIFFERENCE
-    as_expected = {"less": below, "more": above, "differ": True}[expect]
-    return Decision.SUPPORTED if as_expected else Decision.REFUTED
+    def _value(self, metric: Metric, run: RecordedRun) -> float | None:
+        return metric.value(run, self.scope.targets)
 
+    def _decided(
+        self, found: Pairs, metric: Metric, selected: Sequence[Selected], alpha: float
+    ) -> Decision:
+        """One comparison at a level. A deterministic metric on one pair of pictures is decided for
+        that pair."""
+        if not all(each.runs for each in selected):
+            return Decision.NOT_RUN
+        alone = found.n == 1 and not metric.is_timed
+        if not alone and found.n < self.settings.claims.fewest_repeats:
+            return Decision.NOT_DECIDED
+        margin = math.log1p(self.margin)
+        logs = log_ratios(found.a, found.b)
+        if alone or not np.isfinite(logs).all():
+            estimate = paired_ratio(found.a, found.b)
+            point = math.log(estimate.ratio) if 0 < estimate.ratio < math.inf else None
+            if point is None and estimate.failures and not math.isnan(estimate.ratio):
+                point = math.copysign(math.inf, estimate.failures)
+            if point is None:
+                return Decision.NOT_DECIDED
+            return decide.decide(
+                self.claim.expect, decide.Bounds(np.float64(point), np.float64(point)), margin
+            )
+        own = decide.bounds(logs.mean(), logs.std(ddof=1), found.n, alpha)
+        return decide.decide(self.claim.expect, own, margin)
 
-def _deciding(claim: Claim, outcome: Decision, compared: list[Comparison]) -> Comparison:
-    """The comparison that a claim of this outcome hangs on: the weakest that carries it, or, of
-    those that are not decided, the last that has to be."""
-    alike = [each for each in compared if each.outcome is outcome] or compared
-    if outcome is Decision.NOT_DECIDED:
-        waiting = sorted(alike, key=_wait)
-        return waiting[-1] if claim.quantifier == "all" else waiting[_lacking(compared) - 1]
-    strongest = claim.expect == "close" or outcome is not Decision.SUPPORTED
-    return (max if strongest else min)(alike, key=lambda each: _distance(each.estimate.ratio))
+    def _combined(self, compared: Sequence[Comparison], metric: Metric) -> tuple[Decision, int]:
+        judged = [partial(self._decided, each.found, metric, each.selected) for each in compared]
+        return decide.combine(self.claim.quantifier, judged, self.alpha)
 
+    def _more(self, found: Pairs, metric: Metric) -> int | None:
+        """About how many more pairs decide this comparison, at the levels that its claim needs."""
+        fewest, n = self.settings.claims.fewest_repeats, found.n
+        if n < 2:
+            return fewest - n
+        logs = log_ratios(found.a, found.b)
+        if not np.isfinite(logs).all():
+            return None
+        total = pairs_needed(logs, self._is_decided)
+        return None if total is None else max(total, fewest, n + 1) - n
 
-def _wait(comparison: Comparison) -> float:
-    return math.inf if comparison.more_repeats is None else comparison.more_repeats
+    def _is_decided(self, mean: np.ndarray, spread: np.ndarray, n: np.ndarray) -> np.ndarray:
+        expect, margin = self.claim.expect, math.log1p(self.margin)
+        k = len(self.claim.comparisons)
+        support, refute = decide.alphas(self.claim.quantifier, k, self.alpha)
+        decided = (
+            decide.bounds(mean, spread, n, support).holds(expect, margin)
+            | decide.bounds(mean, spread, n, refute).fails(expect, margin)
+            | decide.bounds(mean, spread, n, self.alpha).equal(expect, margin)
+        )
+        return decided & (n >= self.settings.claims.fewest_repeats)
 
+    def _deciding(self, decision: Decision, compared: Sequence[Comparison]) -> Comparison:
+        """The comparison that a claim hangs on: the weakest that carries it, or, where it is not
+        decided, the last that has to be."""
+        kind = Decision.SUPPORTED if decision is Decision.PARTLY else decision
+        alike = [each for each in compared if each.decision is kind] or list(compared)
+        if decision is Decision.NOT_DECIDED:
+            waiting = sorted(alike, key=lambda e: math.inf if e.more is None else e.more)
+            if self.claim.quantifier == "all":
+                return waiting[-1]
+            needed, _ = decide.enough("most", len(compared))
+            each = [c.decision for c in compared]
+            leading = max(each.count(Decision.SUPPORTED), each.count(Decision.REFUTED))
+            return waiting[min(max(needed - leading, 1), len(waiting)) - 1]
+        weakest = kind is Decision.SUPPORTED and self.claim.expect != "close"
+        return (min if weakest else max)(alike, key=lambda each: _distance(each.estimate.ratio))
 
-def _lacking(compared: list[Comparison]) -> int:
-    """How many comparisons must still be decided before one outcome can have a majority."""
-    decided = [each.outcome for each in compared if each.outcome is not Decision.NOT_DECIDED]
-    leading = max((decided.count(outcome) for outcome in decided), default=0)
-    return min(len(compared) // 2 + 1 - leading, len(compared) - len(decided))
+    def _also(self) -> str:
+        if not self.claim.also:
+            return ""
+        metric = METRICS[self.claim.also]
+        compared = [self._compare(sides, metric) for sides in self.claim.comparisons]
+        decision, _ = self._combined(compared, metric)
+        if decision is Decision.NOT_RUN:
+            return ""
+        return f" By the {metric.quantity} alone: {decision}."
+
+    def _commands(self, compared: Sequence[Comparison]) -> tuple[str, ...]:
+        """What would make the runs that are missing."""
+        claims = self.settings.claims
+        common, repeats = claims.common, 1
+        if METRICS[self.claim.metric].is_timed:
+            repeats = claims.fewest_repeats
+        missing = {
+            select.command(common | side, repeats): None
+            for each in compared
+            for side, own in zip((each.sides.a, each.sides.b), each.selected, strict=True)
+            if not own.runs
+        }
+        if missing and claims.run:
+            return (f"python -m nstbench {claims.run}",)
+        return tuple(missing)
 
 
 def _distance(ratio: float) -> float:
     return abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf
-
-
-def _explained(
-    claim: Claim, settings: ReportSettings, outcome: Decision, deciding: Comparison, compared: list
-) -> str:
-    margin = claim.margin or settings.claims.margin
-    counts = {kind: sum(each.outcome is kind for each in compared) for kind in Decision}
-    told = [f"{count} {kind}" for kind, count in counts.items() if count]
-    tally = f"Of {len(compared)} comparisons: {', '.join(told)} (margin {margin:.0%}). "
-    estimate, level = deciding.estimate, settings.claims.level
-    if estimate.n == 0:
-        return f"{tally}{deciding.name}: no pair of repeats that may be compared."
-    said = _in_words(deciding, claim.metric)
-    if estimate.n == 1:
-        return f"{tally}{said} in one repeat, which shows no spread and so decides nothing."
-    if estimate.spread < SAME:
-        return f"{tally}{said}, the same in all {estimate.n} repeats: the computation is \
-deterministic, so this holds for these pictures and says nothing of others."
-    interval = f"{level:.0%} interval of the ratio {estimate.low:.3g} to {estimate.high:.3g}"
-    return f"{tally}{said} ({interval}, {estimate.n} paired repeats)."
-
-
-def _in_words(comparison: Comparison, metric: str) -> str:
-    quantity, less, more = QUANTITY[metric]
-    ratio = comparison.estimate.ratio
-    a, b = _row_name(comparison.a), _row_name(comparison.b)
-    if not 0 < ratio < math.inf:
-        return f"{a if ratio > 1 else b} fails where {b if ratio > 1 else a} does not"
-    if not 0.5 < ratio < 2:
-        return f"{a}: {ratio:.3g} times the {quantity} of {b}"
-    if abs(ratio - 1) < 0.0005:
-        return f"{a}: within 0.05% of the {quantity} of {b}"
-    return f"{a}: {abs(ratio - 1):.1%} {more if ratio > 1 else less} {quantity} than {b}"
-
-
-def _row_name(row: Row) -> str:
-    return f"{display_name(row.optimizer)} {row.lr:g}, {row.epochs} epochs"
-
-
-def _reported(
-    claim: Claim, settings: ReportSettings, compared: list[Comparison]
-) -> tuple[Reported, str]:
-    """The claim by the report's own seconds: one run per row, so the sign is all there is."""
-    if claim.metric != "total_s":
-        return Reported.SILENT, "The report's table holds times only."
-    margin = claim.margin or settings.claims.margin
-    against = [each for each in compared if not _holds(claim.expect, each.reported_ratio, margin)]
-    needed = len(compared) if claim.quantifier == "all" else len(compared) // 2 + 1
-    agrees = len(compared) - len(against) >= needed
-    largest = max(abs(each.reported_ratio - 1) for each in compared)
-    size = f"The largest difference is {largest:.1%}, from one run per row."
-    if not against:
-        return Reported.AGREES, f"All {len(compared)} comparisons of its rows agree. {size}"
-    rows = "; ".join(
-        f"{each.a.reported_seconds} s for {_row_name(each.a)}, "
-        f"{each.b.reported_seconds} s for {_row_name(each.b)}"
-        for each in against
-    )
-    verdict = Reported.AGREES if agrees else Reported.CONTRADICTS
-    return verdict, f"{len(against)} of {len(compared)} comparisons say otherwise: {rows}. {size}"
-
-
-def _holds(expect: str, ratio: float, margin: float) -> bool:
-    within = 1 / (1 + margin) <= ratio <= 1 + margin
-    return {"less": ratio < 1, "more": ratio > 1, "close": within, "differ": not within}[expect]
-
-
-def verdict_table(verdicts: list[Verdict]) -> Table:
-    """One row per claim: the verdict on our runs and the one by the report's own rows."""
-    records = [
-        {
-            "id": each.id,
-            "where": each.where,
-            "claim": each.claim,
-            "verdict": each.verdict,
-            "ratio": each.ratio,
-            "low": each.low,
-            "high": each.high,
-            "n": each.n,
-            "explanation": each.explanation,
-            "reported_verdict": each.reported_verdict,
-            "reported_explanation": each.reported_explanation,
-        }
-        for each in verdicts
-    ]
-    frame = pd.DataFrame(records)
-    headings = {
-        "claim": "Claim",
-        "where": "Where",
-        "verdict": "Verdict",
-        "explanation": "Because",
-        "reported_verdict": "The report's own table",
-        "reported_explanation": "Because its rows",
-    }
-    shown = frame[list(headings)].rename(columns=headings)
-    return Table("verdicts", "Verdicts", VERDICTS_CAPTION, frame, shown, [])
