@@ -43,7 +43,7 @@ def test_any_network_of_keras_is_named_directly():
     ("command", "argument", "message"),
     [
         ("features", "layr=block1_conv1", "did you mean layer"),
-        ("features", "count=many", "count: "),
+        ("features", "count=many", "count=many must be a whole number"),
         ("features", "count=0", "count=0 must be at least 1"),
         ("filters", "contnet=cat", "did you mean content"),
         ("filters", "size=huge", "size"),
@@ -81,8 +81,7 @@ def test_filters_are_in_the_pictures_own_order_of_colours():
 
 
 def test_features_are_the_networks():
-    from nstbench import networks
-    from nstbench.engine import backends as engine
+    from nstbench import engine, networks
 
     _, settings = resolve("features", "content=cat")
     picture, maps = inside.features(settings, "block2_conv1", first=100, count=64)
