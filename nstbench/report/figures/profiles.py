@@ -5,9 +5,7 @@ An instance is one pair of pictures with one target. The profile is Dolan and Mo
 ECDF is the share that it solves within a number of evaluations.
 """
 
-import json
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
