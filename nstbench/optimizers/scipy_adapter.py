@@ -206,27 +206,31 @@ class _Iterated:
 
 
 class _Function:
-    """The objective as SciPy calls it: value and gradient at one point are one evaluation."""
+    """The objective as SciPy calls it: value and gradient at one point are one evaluation.
+
+    Whoever asks for the value at the same point again has it evaluated again.
+    """
 
     def __init__(self, ask: Callable):
         self._ask = ask
         self._x = None
+        self._left: dict[str, Any] = {}  # what is known at x and has not been asked for
 
     def value(self, x, *args) -> float:
-        return self._at(x)[0]
+        return self._at(x, "value")
 
     def gradient(self, x, *args) -> np.ndarray:
-        return self._at(x)[1].copy()
+        return self._at(x, "gradient")
 
     def iterated(self, *args, intermediate_result=None, **kwargs) -> None:
         self._ask(_Iterated(_vector(args[0] if args else intermediate_result.x)))
 
-    def _at(self, x):
+    def _at(self, x, part: str):
         point = _vector(x)
-        if self._x is None or not np.array_equal(point, self._x):
-            self._known = self._ask(_Wanted(point))
-            self._x = point
-        return self._known
+        if part not in self._left or not np.array_equal(point, self._x):
+            loss, gradient = self._ask(_Wanted(point))
+            self._x, self._left = point, {"value": loss, "gradient": gradient}
+        return self._left.pop(part)
 
 
 def _vector(x) -> np.ndarray:

@@ -24,7 +24,7 @@ from nstbench import errors, outside
 from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
-from nstbench.networks.names import DEFAULT_LAYERS, application_names
+from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.settings.values import GROUPS
@@ -183,11 +183,11 @@ def _check_choices(given: Given) -> None:
 
 
 def _is_outside(group: str, name: str, folders: Sequence[str]) -> bool:
-    """Whether a choice is no YAML file's name, but a path or a network of Keras."""
+    """Whether a choice needs no YAML file: a path, or a network of Keras by its name."""
     if name in choices(group, folders):
         return False
-    is_application = group == "extractor" and name.replace("_", "") in application_names()
-    return is_application or (group in FROM_OUTSIDE and outside.is_path(name))
+    is_network = group == "extractor" and is_application(name)
+    return is_network or (group in FROM_OUTSIDE and outside.is_path(name))
 
 
 @functools.cache

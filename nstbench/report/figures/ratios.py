@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nstbench.report.reader import display_name
-from nstbench.report.settings import Row, Settings
-from nstbench.report.verdicts import Comparison, Verdict
+from nstbench.report.data.reader import display_name
+from nstbench.report.data.settings import ReportSettings, Row
+from nstbench.report.judge.verdicts import Comparison, Verdict
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ratios:
     subtitle: str
 
 
-def ratios_of_time(verdicts: Iterable[Verdict], settings: Settings) -> Ratios | None:
+def ratios_of_time(verdicts: Iterable[Verdict], settings: ReportSettings) -> Ratios | None:
     """Every comparison of two rows of equal length that a sentence on time rests on, once."""
     timed = {claim.id for claim in settings.claims.claims if claim.metric == "total_s"}
     found: dict[tuple[int, int], Ratio] = {}

@@ -5,35 +5,23 @@ An instance is one pair of pictures with one target. The profile is Dolan and Mo
 ECDF is the share that it solves within a number of evaluations.
 """
 
-import json
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nstbench.report import compare
-from nstbench.report.compare import Competitor
-from nstbench.report.plots import Curve, Plot, Series, plain
-from nstbench.report.reader import Run
-from nstbench.report.settings import Targets
-from nstbench.report.targets import evaluations_to, goals
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Competitor
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import TargetSettings
+from nstbench.report.figures.plots import Curve, Plot, Series, plain
+from nstbench.report.judge.targets import evaluations_to, goals
 
 FEWEST_PAIRS = 3
 PROFILE = "Targets reached within a multiple of the fewest evaluations"
 FACTOR = "evaluations, as a multiple of the fewest that any competitor needs"
 ECDF = "Targets reached within a number of evaluations"
-FAMILY = (  # settings that problems share whose pictures alone differ
-    "objective",
-    "extractor",
-    "weights",
-    "size",
-    "keep_aspect",
-    "keep_colours",
-    "style_blend",
-    "init",
-)
 
 
 @dataclass(frozen=True)
@@ -44,10 +32,11 @@ class Profiles:
     notes: list[str]
 
 
-def profiles(runs: Iterable[Run], settings: Targets) -> Profiles:
+def profiles(runs: Iterable[RecordedRun], settings: TargetSettings) -> Profiles:
     """Profile and ECDF of the largest set of problems that differ in their pictures alone."""
     finished = [run for run in runs if run.status.is_final and len(run.epochs)]
-    pairs = _pairs(finished)
+    families = compare.families(finished)
+    pairs = list(families[0].values()) if families else []
     if len(pairs) < FEWEST_PAIRS:
         found = f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} of pictures"
         return Profiles([], [f"Profiles need at least {FEWEST_PAIRS} pairs; here: {found}."])
@@ -68,7 +57,9 @@ def profiles(runs: Iterable[Run], settings: Targets) -> Profiles:
     return Profiles([replace(plot, subtitle=over) for plot in plots], [over, *notes])
 
 
-def costs_table(members: list[Competitor], pairs: list[list[Run]], settings: Targets) -> np.ndarray:
+def costs_table(
+    members: list[Competitor], pairs: list[list[RecordedRun]], settings: TargetSettings
+) -> np.ndarray:
     """Evaluations to every target, (competitors, instances); infinite where it is not reached."""
     columns = []
     for pair in pairs:
@@ -84,28 +75,11 @@ def shares(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return at, np.cumsum(counts) / len(costs)
 
 
-def _pairs(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs by problem, of the family of problems that has the most."""
-    families: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        families[_family(run)][run.problem].append(run)
-    largest = max(families.values(), key=len, default={})
-    return list(largest.values())
-
-
-def _family(run: Run) -> str:
-    """What two problems that differ in their pictures alone have in common."""
-    record = run.record
-    kept = {name: record.settings.get(name) for name in FAMILY}
-    shape = (record.content.height, record.content.width, record.weights.sha256)
-    return json.dumps([kept, shape], sort_keys=True, default=str)
-
-
 def _problems(member: Competitor) -> int:
     return len({run.problem for run in member.runs})
 
 
-def _cost(member: Competitor, pair: list[Run], loss: float) -> float:
+def _cost(member: Competitor, pair: list[RecordedRun], loss: float) -> float:
     """Median over repeats; of each repeat its longest run."""
     problem = pair[0].problem
     own = sorted((run for run in member.runs if run.problem == problem), key=lambda run: run.steps)

@@ -5,17 +5,19 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nstbench.report import compare
-from nstbench.report.compare import Competitor
-from nstbench.report.reader import Run
-from nstbench.report.settings import ReportedTable
-from nstbench.report.statistics import spread_share
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Competitor
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportedTable
+from nstbench.report.judge.statistics import spread_share
 from nstbench.run.schema import Status
 
 WIDE = 0.10  # spread, as a share of the median, from which a time is called unsteady
 
 
-def of_runs(competitors: Sequence[Competitor], others: Iterable[Run], fewest: int) -> list[str]:
+def of_runs(
+    competitors: Sequence[Competitor], others: Iterable[RecordedRun], fewest: int
+) -> list[str]:
     """Doubts about any table of these competitors; `others` are runs that it leaves out."""
     runs = [run for each in competitors for run in each.runs]
     return [
@@ -39,7 +41,7 @@ def few_repeats(competitors: Sequence[Competitor], fewest: int) -> list[str]:
     return [f"Too few repeats (fewer than {fewest}): {', '.join(few)}."] if few else []
 
 
-def endings(runs: Iterable[Run]) -> list[str]:
+def endings(runs: Iterable[RecordedRun]) -> list[str]:
     """Runs that diverged, failed or have not ended."""
     said = []
     for status, meaning in {
@@ -55,7 +57,7 @@ def endings(runs: Iterable[Run]) -> list[str]:
     return said
 
 
-def left_out(runs: Sequence[Run], others: Iterable[Run]) -> list[str]:
+def left_out(runs: Sequence[RecordedRun], others: Iterable[RecordedRun]) -> list[str]:
     """Runs of the same rows that cannot be compared with these, by the first thing that differs."""
     if not runs:
         return []
@@ -66,7 +68,7 @@ def left_out(runs: Sequence[Run], others: Iterable[Run]) -> list[str]:
     ]
 
 
-def mixed_versions(runs: Iterable[Run]) -> list[str]:
+def mixed_versions(runs: Iterable[RecordedRun]) -> list[str]:
     """Packages whose versions differ between the rows of one table."""
     found: dict[str, set] = {}
     for run in runs:
@@ -79,7 +81,7 @@ def mixed_versions(runs: Iterable[Run]) -> list[str]:
     ]
 
 
-def invalid_timing(runs: Sequence[Run]) -> list[str]:
+def invalid_timing(runs: Sequence[RecordedRun]) -> list[str]:
     """Runs whose seconds are not used, and why."""
     invalid = [run for run in runs if run.status.is_final and not run.record.timing_valid]
     if not invalid:
@@ -130,11 +132,11 @@ def times(competitor: Competitor, clock: str) -> np.ndarray:
     return np.array([reading for reading in readings if reading is not None])
 
 
-def _finished(competitor: Competitor) -> list[Run]:
+def _finished(competitor: Competitor) -> list[RecordedRun]:
     return [run for run in competitor.by_repeat().values() if run.status.is_final]
 
 
-def _difference(run: Run, other: Run) -> tuple[str, bool]:
+def _difference(run: RecordedRun, other: RecordedRun) -> tuple[str, bool]:
     """What sets two runs apart, and whether that word is a singular."""
     a, b = run.record, other.record
     if a.weights.sha256 != b.weights.sha256:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nstbench.report import curves, figures, sheets
-from nstbench.report.objectives import objectives_sheet, sets_of_objectives
-from nstbench.report.plots import Plot
-from nstbench.report.profiles import profiles
-from nstbench.report.ratios import Ratios, ratios_of_time
-from nstbench.report.reader import Run
-from nstbench.report.settings import Settings
-from nstbench.report.sheets import Gallery, Sheet
-from nstbench.report.style import print_style
-from nstbench.report.verdicts import Verdict
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportSettings
+from nstbench.report.figures import curves, draw, picture_sheets
+from nstbench.report.figures.looks import print_style
+from nstbench.report.figures.picture_sheets import Gallery, Sheet
+from nstbench.report.figures.plots import Plot
+from nstbench.report.figures.profiles import profiles
+from nstbench.report.figures.ratios import Ratios, ratios_of_time
+from nstbench.report.judge.verdicts import Verdict
+from nstbench.report.tables.objectives import objectives_sheet, sets_of_objectives
 
 MOST_SERIES = 14  # one per optimizer; more cannot be told apart in print, the page can hide some
 
@@ -36,13 +36,15 @@ class Drawings:
         return [*self.curves, *self.profiles, *self.rates]
 
 
-def collect(runs: Sequence[Run], settings: Settings, verdicts: Sequence[Verdict]) -> Drawings:
+def collect(
+    runs: Sequence[RecordedRun], settings: ReportSettings, verdicts: Sequence[Verdict]
+) -> Drawings:
     """What can be drawn from `runs`."""
     own, missing = curves.report_figures(runs, settings.figures.figures)
     rates, no_rates = curves.sensitivity(runs)
-    side_by_side, not_beside = sheets.equal_time(runs)
-    strips, no_strips = sheets.filmstrips(runs)
-    galleries = sheets.galleries(runs, settings.table)
+    side_by_side, not_beside = picture_sheets.equal_time(runs)
+    strips, no_strips = picture_sheets.filmstrips(runs)
+    galleries = picture_sheets.galleries(runs, settings.table)
     profiled = profiles(runs, settings.targets)
     loss = [*own, *curves.all_curves(runs), *curves.races(runs, settings.targets)]
     every = (*missing, *no_rates, *no_strips, *not_beside, *curves.too_many(runs))
@@ -53,9 +55,9 @@ def collect(runs: Sequence[Run], settings: Settings, verdicts: Sequence[Verdict]
         rates=rates,
         galleries=galleries,
         sheets=[
-            *map(sheets.contact_sheet, galleries),
+            *map(picture_sheets.contact_sheet, galleries),
             *(objectives_sheet(m, n) for n, m in enumerate(sets_of_objectives(runs), start=1)),
-            *sheets.systems_sheet(runs, settings.table),
+            *picture_sheets.systems_sheet(runs, settings.table),
             *strips,
             *side_by_side,
         ],
@@ -68,9 +70,9 @@ def save(drawings: Drawings, folder: Path, axes: Sequence[str] = ()) -> None:
     """Write every figure as PNG and SVG, curves over `axes` (all of them when empty)."""
     with print_style():
         if drawings.ratios:
-            figures.save(figures.draw_ratios(drawings.ratios), folder / drawings.ratios.name)
+            draw.save(draw.draw_ratios(drawings.ratios), folder / drawings.ratios.name)
         for plot in drawings.plots:
             if len(plot.series) <= MOST_SERIES:
-                figures.save_plot(plot, folder, axes)
+                draw.save_plot(plot, folder, axes)
         for sheet in drawings.sheets:
-            figures.save(figures.draw_sheet(sheet), folder / sheet.name)
+            draw.save(draw.draw_sheet(sheet), folder / sheet.name)

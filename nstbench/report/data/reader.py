@@ -7,7 +7,7 @@ fatal and never half used.
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,32 +17,16 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord, Status
-
-DISPLAY_NAMES = {
-    "adam": "Adam",
-    "adam_decay": "Adam, falling rate",
-    "adagrad": "Adagrad",
-    "rmsprop": "RMSprop",
-    "sgd": "SGD",
-    "nadam": "Nadam",
-    "adamw": "AdamW",
-    "adadelta": "Adadelta",
-    "adamax": "Adamax",
-    "lion": "Lion",
-    "ftrl": "FTRL",
-    "adafactor": "Adafactor",
-    "muon": "Muon",
-    "lbfgs": "L-BFGS",
-    "lbfgsb": "L-BFGS-B",
-}
-
-# A record without `schema` was written before records were numbered; its fields are version 1's.
-MIGRATIONS: dict[int, Callable[[dict], dict]] = {0: lambda record: record | {"schema": 1}}
-
-
-def display_name(optimizer: str) -> str:
-    return DISPLAY_NAMES.get(optimizer, optimizer)
+from nstbench.report.data import migrations, presets
+from nstbench.report.data.presets import Preset
+from nstbench.report.data.record import (
+    EPOCH_COLUMNS,
+    SCHEMA_VERSION,
+    TERM,
+    TRACE_COLUMNS,
+    RunRecord,
+)
+from nstbench.run.schema import Status
 
 
 @dataclass(frozen=True)
@@ -61,37 +45,58 @@ class Damage:
         return f"{self.path.name}: {self.file}{row}{column}: {self.message}"
 
 
-class _Optimizer(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+class Method(BaseModel):
+    """The optimizer of a run; `options` are its hyperparameters without the rate."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
     name: str
+    target: str = ""
+    label: str = ""
+    options: dict[str, Any] = {}
+
+
+class Schedule(BaseModel):
+    """How the rate changes over the run's steps."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    name: str = "constant"
+    options: dict[str, Any] = {}
 
 
 class Setup(BaseModel):
     """The settings that tell competitors apart; everything else stays in `record.settings`."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
-    optimizer: _Optimizer
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    optimizer: Method
+    schedule: Schedule = Schedule()
     lr: float | None = None
     epochs: int = Field(ge=1)
     steps_per_epoch: int = Field(ge=1)
     repeat: int = 0
     experiment: str | None = None
-    reported_seconds: float | None = None
+    vectorize: int = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run as it lies on the disk; `epochs` has the columns `schema.EPOCH_COLUMNS`."""
+class RecordedRun:
+    """One run as it lies on the disk.
+
+    `epochs` has the columns `record.EPOCH_COLUMNS` and a `term_<name>` for each loss term;
+    `preset` is what `conf/` says of an optimizer of this name.
+    """
 
     path: Path
     record: RunRecord
     setup: Setup
     epochs: pd.DataFrame
+    preset: Preset
+    version: int = SCHEMA_VERSION  # the schema that its files were written with
 
     @cached_property
     def trace(self) -> pd.DataFrame:
-        """One row per evaluation (`schema.TRACE_COLUMNS`), read when asked for; may be empty."""
-        return _read_trace(self.path, self.record)
+        """One row per evaluation (`record.TRACE_COLUMNS` and the terms), read when asked for; may
+        be empty."""
+        return _read_trace(self.path, self.record, self.version)
 
     @property
     def id(self) -> str:
@@ -103,14 +108,26 @@ class Run:
 
     @property
     def optimizer(self) -> str:
-        """The optimizer's name as its authors write it."""
-        return display_name(self.setup.optimizer.name)
+        """The optimizer's name as people write it."""
+        return self.setup.optimizer.label or self.preset.label
+
+    @property
+    def method(self) -> str:
+        """What tells optimizers apart: the name, and the class where it is not the preset's."""
+        name, target = self.setup.optimizer.name, self.setup.optimizer.target
+        return name if target in ("", self.preset.target) else f"{name} ({target})"
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """All but the rate, which `lr` gives."""
-        extra = self.setup.optimizer.model_extra or {}
-        return {name: value for name, value in extra.items() if name != "lr"}
+        """All but the rate, which `lr` gives; a schedule's are named `schedule.<option>`."""
+        schedule = self.setup.schedule.options.items()
+        return self.setup.optimizer.options | {f"schedule.{n}": value for n, value in schedule}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The hyperparameters that differ from the preset of this name."""
+        own, usual = self.setup.optimizer.options, self.preset.options
+        return {name: own[name] for name in own if name in usual and own[name] != usual[name]}
 
     @property
     def lr(self) -> float | None:
@@ -118,13 +135,25 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Optimizer and rate: "Adam 0.02"."""
-        return self.optimizer if self.lr is None else f"{self.optimizer} {self.lr:g}"
+        """Optimizer, rate, and what is unusual: "Adam 0.02", "Adam 0.02, beta_1=0.5"."""
+        rate = self.optimizer if self.lr is None else f"{self.optimizer} {self.lr:g}"
+        schedule = [self.setup.schedule.name] if self.setup.schedule.name != "constant" else []
+        return ", ".join([rate, *schedule, *(f"{n}={v}" for n, v in self.changed.items())])
+
+    @property
+    def epochs_made(self) -> int:
+        """Epochs that were run: fewer than planned where the optimizer stopped by itself."""
+        return self.record.final.epochs if self.record.final else len(self.epochs)
 
     @property
     def steps(self) -> int:
         """Planned updates of the image."""
         return self.setup.epochs * self.setup.steps_per_epoch
+
+    @property
+    def evaluations(self) -> int:
+        """Values-and-gradients that were made, as far as the rows say."""
+        return int(self.epochs["evaluations"].iloc[-1]) if len(self.epochs) else 0
 
     @property
     def experiment(self) -> str | None:
@@ -147,12 +176,17 @@ class Run:
         """Equal for runs whose seconds may be compared: one problem, one machine and use of it."""
         return (self.problem, self.host)
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether its seconds are its own: alone on the machine, and no member of a batch."""
+        return self.record.timing_valid and self.setup.vectorize == 1
+
 
 @dataclass(frozen=True)
 class Runs:
     """All that was found: runs in the order of their names, and what could not be used."""
 
-    runs: list[Run]
+    runs: list[RecordedRun]
     damaged: list[Damage]
 
 
@@ -167,13 +201,14 @@ class _DamagedFile(Exception):
 def read(results: Path) -> Runs:
     """Every run directory in `results/runs`."""
     runs, damaged = [], []
+    known = presets.load()
     folder = Path(results) / "runs"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in paths:
         if not path.is_dir() or path.name.startswith("."):
             continue
         try:
-            runs.append(read_run(path))
+            runs.append(read_run(path, known))
         except _DamagedFile as damage:
             damaged.append(Damage(path, *damage.where))
         except OSError as error:
@@ -181,26 +216,18 @@ def read(results: Path) -> Runs:
     return Runs(runs, damaged)
 
 
-def read_run(path: Path) -> Run:
-    """The run in `path`, every file of it checked."""
-    record = _read_record(path / "run.json")
+def read_run(path: Path, known: Mapping[str, Preset]) -> RecordedRun:
+    """The run in `path`, every file of it checked; `known` are the presets by name."""
+    version, record = _read_record(path / "run.json")
     setup = _validated("run.json", Setup, record.settings, prefix="settings.")
-    epochs = _read_epochs(path, record)
-    _read_trace(path, record)  # checked now, so that reading it later cannot fail
-    return Run(path, record, setup, epochs)
+    epochs = _read_epochs(path, record, version)
+    _read_trace(path, record, version)  # checked now, so that reading it later cannot fail
+    name = setup.optimizer.name
+    return RecordedRun(path, record, setup, epochs, known.get(name, Preset(name)), version)
 
 
-def migrated(
-    document: dict, migrations: dict[int, Callable[[dict], dict]] | None = None
-) -> dict[str, Any]:
-    """`document` as the current schema has it; each migration lifts it by one version."""
-    migrations = MIGRATIONS if migrations is None else migrations
-    while (version := document.get("schema", 0)) in migrations:
-        document = migrations[version](document)
-    return document
-
-
-def _read_record(path: Path) -> RunRecord:
+def _read_record(path: Path) -> tuple[int, RunRecord]:
+    """The schema that `path` was written with, and the record as today's has it."""
     if not path.is_file():
         raise _DamagedFile(path.name, None, None, "is missing")
     try:
@@ -212,12 +239,18 @@ def _read_record(path: Path) -> RunRecord:
         raise _DamagedFile(path.name, None, None, "is not text in UTF-8") from None
     if not isinstance(document, dict):
         raise _DamagedFile(path.name, 1, None, "holds no JSON object")
-    document = migrated(document)
-    version = document.get("schema")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    version = document.get("schema", 0)
+    if not isinstance(version, int):
+        raise _DamagedFile(path.name, None, "schema", "is no number")
+    if version > SCHEMA_VERSION:
         message = f"schema {version} is newer than this report's {SCHEMA_VERSION}; update nstbench"
         raise _DamagedFile(path.name, None, "schema", message)
-    return _validated(path.name, RunRecord, document)
+    try:
+        document = migrations.migrated(document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        message = f"is not as its schema says ({type(error).__name__}: {error})"
+        raise _DamagedFile(path.name, None, None, message) from None
+    return version, _validated(path.name, RunRecord, document)
 
 
 def _validated(file: str, model: type[BaseModel], document: Any, prefix: str = "") -> Any:
@@ -229,8 +262,8 @@ def _validated(file: str, model: type[BaseModel], document: Any, prefix: str = "
         raise _DamagedFile(file, None, column, first["msg"]) from None
 
 
-def _read_epochs(path: Path, record: RunRecord) -> pd.DataFrame:
-    frame = _read_csv(path / "epochs.csv", EPOCH_COLUMNS, record.status)
+def _read_epochs(path: Path, record: RunRecord, version: int) -> pd.DataFrame:
+    frame = _read_csv(path / "epochs.csv", EPOCH_COLUMNS, record.status, version)
     _check_counting(frame, "epochs.csv", "epoch")
     if record.status is Status.COMPLETED:
         _check_finite(frame, "epochs.csv", "loss")
@@ -243,16 +276,17 @@ def _read_epochs(path: Path, record: RunRecord) -> pd.DataFrame:
     return frame
 
 
-def _read_trace(path: Path, record: RunRecord) -> pd.DataFrame:
+def _read_trace(path: Path, record: RunRecord, version: int) -> pd.DataFrame:
     if not (path / "trace.csv").is_file():
         return pd.DataFrame(columns=list(TRACE_COLUMNS), dtype=float)
-    frame = _read_csv(path / "trace.csv", TRACE_COLUMNS, record.status)
+    frame = _read_csv(path / "trace.csv", TRACE_COLUMNS, record.status, version)
     _check_counting(frame, "trace.csv", "evaluation")
     return frame
 
 
-def _read_csv(path: Path, columns: tuple[str, ...], status: Status) -> pd.DataFrame:
-    """The named columns of one CSV as numbers; a half-written last line is not yet a row."""
+def _read_csv(path: Path, columns: tuple[str, ...], status: Status, version: int) -> pd.DataFrame:
+    """The named columns of one CSV and those of the loss terms, as numbers; a half-written last
+    line is not yet a row."""
     if not path.is_file():
         if status in (Status.COMPLETED, Status.DIVERGED):
             raise _DamagedFile(path.name, None, None, "is missing")
@@ -273,7 +307,9 @@ def _read_csv(path: Path, columns: tuple[str, ...], status: Status) -> pd.DataFr
     missing = [column for column in columns if column not in frame]
     if missing:
         raise _DamagedFile(path.name, 1, missing[0], "the column is missing")
-    return _numbers(frame[list(columns)], path.name)
+    frame = frame.rename(columns=migrations.renamed_columns(version))
+    terms = [name for name in frame if str(name).startswith(TERM)]
+    return _numbers(frame[[*columns, *terms]], path.name)
 
 
 def _numbers(frame: pd.DataFrame, file: str) -> pd.DataFrame:

@@ -6,9 +6,9 @@ a reader switches (axis, logarithm, what is hidden, light or dark).
 
 from typing import Any
 
-from nstbench.report.plots import Curve, Level, Plot, Series
-from nstbench.report.ratios import Ratios
-from nstbench.report.style import MEASURED, ON_DARK, REPORTED, marker_points, style_of
+from nstbench.report.figures.looks import MEASURED, ON_DARK, REPORTED, marker_points, style_of
+from nstbench.report.figures.plots import Curve, Level, Plot, Series
+from nstbench.report.figures.ratios import Ratios
 
 GREY = "#8a8f96"  # levels: reads on light and on dark
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nstbench.report.plots import Curve, Plot, Series, short
-from nstbench.report.ratios import Ratio, Ratios
-from nstbench.report.sheets import Cell, Sheet, read_picture
-from nstbench.report.style import MEASURED, REPORTED, style_of
+from nstbench.report.figures.looks import MEASURED, REPORTED, style_of
+from nstbench.report.figures.picture_sheets import Sheet, SheetCell, read_picture
+from nstbench.report.figures.plots import Curve, Plot, Series, short
+from nstbench.report.figures.ratios import Ratio, Ratios
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +147,7 @@ def draw_sheet(sheet: Sheet) -> "Figure":
     return figure
 
 
-def _draw_cell(axes: "Axes", cell: Cell) -> None:
+def _draw_cell(axes: "Axes", cell: SheetCell) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color="#BBBBBB", linewidth=0.5)

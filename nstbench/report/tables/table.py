@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nstbench.report.compare import Competitor
+from nstbench.report.data.compare import Competitor
 from nstbench.run.schema import Status
 
 NONE = "—"

@@ -7,9 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nstbench.report.reader import Run
-from nstbench.report.settings import ReportedTable, Row
+from nstbench.report.data.reader import RecordedRun
 from nstbench.run.schema import Status
+
+FAMILY = (  # settings that problems share whose pictures alone differ
+    "objective",
+    "extractor",
+    "weights",
+    "size",
+    "keep_aspect",
+    "keep_colours",
+    "style_blend",
+    "init",
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,7 @@ class Group:
 
     key: str
     title: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
 
 
 @dataclass(frozen=True)
@@ -26,29 +36,29 @@ class Competitor:
     """The repeats of one row: same optimizer, rate and, when `steps` is given, same schedule."""
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
 
     @property
-    def first(self) -> Run:
+    def first(self) -> RecordedRun:
         return self.runs[0]
 
-    def by_repeat(self) -> dict[int, Run]:
+    def by_repeat(self) -> dict[int, RecordedRun]:
         """The newest run of each repeat."""
         ordered = sorted(self.runs, key=lambda run: run.record.created)
         return {run.repeat: run for run in ordered}
 
 
-def groups(runs: Iterable[Run]) -> list[Group]:
+def groups(runs: Iterable[RecordedRun]) -> list[Group]:
     """Runs of one problem, for losses: largest group first."""
     return _grouped(runs, lambda run: (run.problem,), _problem_title)
 
 
-def timing_groups(runs: Iterable[Run]) -> list[Group]:
+def timing_groups(runs: Iterable[RecordedRun]) -> list[Group]:
     """Runs of one problem on one machine, computed in one way, for seconds: largest first."""
     return _grouped(runs, lambda run: run.comparable_key, _timing_title)
 
 
-def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competitor]:
+def competitors(runs: Iterable[RecordedRun], by_schedule: bool = True) -> list[Competitor]:
     """The runs of a group by optimizer, hyperparameters and rate, and by schedule if asked for.
 
     Labels are unique: where optimizer and rate do not tell two apart, what differs is added.
@@ -57,37 +67,27 @@ def competitors(runs: Iterable[Run], by_schedule: bool = True) -> list[Competito
     for run in sorted(runs, key=_row_order):
         found[_identity(run, by_schedule)].append(run)
     members = [tuple(group) for group in found.values()]
-    labels = _labels(members, (_schedule, _hyperparameters) if by_schedule else (_hyperparameters,))
+    describers = (_class, _hyperparameters)
+    labels = _labels(members, (_schedule, *describers) if by_schedule else describers)
     return [Competitor(label, runs) for label, runs in zip(labels, members, strict=True)]
 
 
-def runs_of_row(runs: Iterable[Run], row: Row, table: ReportedTable) -> tuple[Run, ...]:
-    """The repeats of one row of the report's table.
-
-    A run belongs to the row whose experiment it names; where no run does, to the row whose
-    optimizer, rate and schedule it has. Of several sets of hyperparameters the larger one is taken.
-    """
-    runs = tuple(runs)
-    named = [run for run in runs if run.experiment == row.experiment]
-    names = {each.experiment for each in table.rows}
-    alike = [run for run in runs if run.experiment not in names and _is_like(run, row)]
-    found = competitors(named or alike)
-    return max((each.runs for each in found), key=len, default=())
-
-
-def of_table(runs: Iterable[Run], table: ReportedTable) -> int:
-    """How many of `runs` belong to the report's table."""
-    runs = tuple(runs)
-    return sum(len(runs_of_row(runs, row, table)) for row in table.rows)
-
-
-def seconds(run: Run, clock: str) -> float | None:
-    """The reading of one stopwatch, or None where it says nothing: disturbed or unfinished."""
+def seconds(run: RecordedRun, clock: str) -> float | None:
+    """The reading of one stopwatch, or None where it says nothing of a whole schedule: disturbed,
+    unfinished, or stopped by the optimizer before its schedule's end."""
     usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
-    return getattr(run.record.clocks, clock) if usable else None
+    stopped = run.record.finished_early is not None
+    return getattr(run.record.clocks, clock) if usable and not stopped else None
 
 
-def final_loss(run: Run) -> float | None:
+def seconds_per_step(run: RecordedRun) -> float | None:
+    """Seconds of an update, of the steps that were made; None where the clock says nothing."""
+    usable = run.status is Status.COMPLETED and run.record.timing_valid and run.record.clocks
+    steps = run.record.final.steps if run.record.final else 0
+    return run.record.clocks.optimise_s / steps if usable and steps else None
+
+
+def final_loss(run: RecordedRun) -> float | None:
     """Loss of the saved image; infinite where it is not finite, None for an unfinished run."""
     if not run.status.is_final:
         return None
@@ -95,19 +95,24 @@ def final_loss(run: Run) -> float | None:
     return np.inf if lost or run.record.final.loss is None else run.record.final.loss
 
 
-def paired(a: Iterable[Run], b: Iterable[Run], value) -> tuple[np.ndarray, np.ndarray]:
-    """`value(run)` of both sides for each repeat that both have; None leaves a repeat out."""
-    first, second = Competitor("", tuple(a)).by_repeat(), Competitor("", tuple(b)).by_repeat()
-    values = [
-        (value(first[repeat]), value(second[repeat]))
-        for repeat in sorted(first.keys() & second.keys())
-    ]
-    kept = [pair for pair in values if None not in pair]
-    left, right = zip(*kept, strict=True) if kept else ((), ())
-    return np.array(left, float), np.array(right, float)
+def families(runs: Iterable[RecordedRun]) -> list[dict[str, list[RecordedRun]]]:
+    """Runs by problem, for each set of problems that differ in their pictures alone; the set with
+    the most problems first."""
+    found: dict[str, dict[str, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        found[_family(run)][run.problem].append(run)
+    return sorted((dict(family) for family in found.values()), key=len, reverse=True)
 
 
-def _grouped(runs: Iterable[Run], key, title) -> list[Group]:
+def _family(run: RecordedRun) -> str:
+    """What two problems that differ in their pictures alone have in common."""
+    record = run.record
+    kept = {name: record.settings.get(name) for name in FAMILY}
+    shape = (record.content.height, record.content.width, record.weights.sha256)
+    return json.dumps([kept, shape], sort_keys=True, default=str)
+
+
+def _grouped(runs: Iterable[RecordedRun], key, title) -> list[Group]:
     found = defaultdict(list)
     for run in runs:
         found[key(run)].append(run)
@@ -118,7 +123,7 @@ def _grouped(runs: Iterable[Run], key, title) -> list[Group]:
     ]
 
 
-def _problem_title(run: Run) -> str:
+def _problem_title(run: RecordedRun) -> str:
     record, settings = run.record, run.record.settings
     styles = " and ".join(style.name for style in record.style)
     parts = [f"{record.content.name} in the style of {styles}"]
@@ -130,26 +135,22 @@ def _problem_title(run: Run) -> str:
     return ", ".join([*parts, f"weights {record.weights.name}"])
 
 
-def _timing_title(run: Run) -> str:
+def _timing_title(run: RecordedRun) -> str:
     machine = run.record.machine.get("cpu") or run.record.machine.get("device") or "machine"
     return f"{_problem_title(run)}; {machine} ({run.host[:8]})"
 
 
-def _is_like(run: Run, row: Row) -> bool:
-    made = (run.setup.optimizer.name, run.lr, run.setup.epochs, run.setup.steps_per_epoch)
-    return made == (row.optimizer, row.lr, row.epochs, row.steps_per_epoch)
-
-
-def _identity(run: Run, by_schedule: bool) -> tuple:
+def _identity(run: RecordedRun, by_schedule: bool) -> tuple:
     schedule = (run.setup.epochs, run.setup.steps_per_epoch) if by_schedule else ()
-    return (run.optimizer, json.dumps(run.hyperparameters, sort_keys=True), run.lr, *schedule)
+    options = json.dumps(run.hyperparameters, sort_keys=True, default=str)
+    return (run.method, run.setup.schedule.name, options, run.lr, *schedule)
 
 
-def _row_order(run: Run) -> tuple:
-    return (run.experiment or "~", run.steps, run.optimizer, run.lr or 0.0, run.repeat)
+def _row_order(run: RecordedRun) -> tuple:
+    return (run.steps, run.optimizer, run.lr or 0.0, run.repeat)
 
 
-def _labels(members: list[tuple[Run, ...]], describers: tuple[Callable, ...]) -> list[str]:
+def _labels(members: list[tuple[RecordedRun, ...]], describers: tuple[Callable, ...]) -> list[str]:
     """Optimizer and rate; where these are not unique, what differs is added."""
     firsts = [runs[0] for runs in members]
     labels = [run.label for run in firsts]
@@ -162,12 +163,16 @@ def _labels(members: list[tuple[Run, ...]], describers: tuple[Callable, ...]) ->
     return labels
 
 
-def _schedule(run: Run, alike: list[Run]) -> str:
+def _schedule(run: RecordedRun, alike: list[RecordedRun]) -> str:
     schedules = {(other.setup.epochs, other.setup.steps_per_epoch) for other in alike}
     return f"{run.setup.epochs} epochs of {run.setup.steps_per_epoch}" if len(schedules) > 1 else ""
 
 
-def _hyperparameters(run: Run, alike: list[Run]) -> str:
+def _class(run: RecordedRun, alike: list[RecordedRun]) -> str:
+    return run.setup.optimizer.target if len({other.method for other in alike}) > 1 else ""
+
+
+def _hyperparameters(run: RecordedRun, alike: list[RecordedRun]) -> str:
     """Those whose values differ among `alike`."""
     own = run.hyperparameters
     differing = [

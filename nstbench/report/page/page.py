@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nstbench.files import replacing
-from nstbench.report import interactive
-from nstbench.report.drawings import Drawings
-from nstbench.report.objectives import objective_name
-from nstbench.report.plots import short
-from nstbench.report.reader import Damage, Run
-from nstbench.report.sheets import Gallery, frames, inputs, read_picture
-from nstbench.report.tables import NONE, Table
-from nstbench.report.verdicts import Outcome, Reported, Verdict
+from nstbench.report.data.reader import Damage, RecordedRun
+from nstbench.report.figures import interactive
+from nstbench.report.figures.drawings import Drawings
+from nstbench.report.figures.picture_sheets import Gallery, frames, inputs, read_picture
+from nstbench.report.figures.plots import short
+from nstbench.report.judge.verdicts import Decision, Reported, Verdict
+from nstbench.report.tables.objectives import objective_name
+from nstbench.report.tables.table import NONE, Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,10 +38,10 @@ FEW_PICTURES = 24  # up to so many results are shown large
 LARGE, SMALL = (512, 320), (320, 160)  # pixels of a result and of a snapshot
 THUMBNAIL, MOST_FRAMES = 112, 10
 MARKS = {  # verdict or status -> (its class in the style sheet, a mark that needs no colour)
-    Outcome.SUPPORTED: ("supported", "✓"),
-    Outcome.REFUTED: ("refuted", "✗"),
-    Outcome.NO_DIFFERENCE: ("no-difference", "≈"),
-    Outcome.NOT_DECIDED: ("not-decided", "?"),
+    Decision.SUPPORTED: ("supported", "✓"),
+    Decision.REFUTED: ("refuted", "✗"),
+    Decision.NO_DIFFERENCE: ("no-difference", "≈"),
+    Decision.NOT_DECIDED: ("not-decided", "?"),
     Reported.AGREES: ("supported", "✓"),
     Reported.CONTRADICTS: ("refuted", "✗"),
     Reported.SILENT: ("not-decided", "?"),
@@ -54,7 +54,7 @@ class Contents:
     """All that the page shows; the first of `timing` and `ranking` at once, the others unfold."""
 
     results: Path  # the folder of `runs/`; the tables' pictures are relative to it
-    runs: Sequence[Run]
+    runs: Sequence[RecordedRun]
     damaged: Sequence[Damage]
     verdicts: Sequence[Verdict]
     timing: Sequence[Table]
@@ -153,7 +153,7 @@ def _tally(verdicts: Iterable[Verdict]) -> list[tuple[str, str, str]]:
     """How many claims have which outcome: (class, mark, words)."""
     counts = Counter(verdict.outcome for verdict in verdicts)
     return [
-        (*MARKS[outcome], f"{counts[outcome]} {outcome}") for outcome in Outcome if counts[outcome]
+        (*MARKS[outcome], f"{counts[outcome]} {outcome}") for outcome in Decision if counts[outcome]
     ]
 
 
@@ -255,7 +255,7 @@ def _gallery(gallery: Gallery, side: int, frame_side: int) -> dict[str, Any]:
     }
 
 
-def _frames(run: Run, side: int) -> list[dict[str, Any]]:
+def _frames(run: RecordedRun, side: int) -> list[dict[str, Any]]:
     """The snapshots for the slider; the last is the result, which the page holds already."""
     *before, last = frames(run, MOST_FRAMES) or [None]
     if not before:
@@ -267,24 +267,24 @@ def _frames(run: Run, side: int) -> list[dict[str, Any]]:
     ]
 
 
-def _order(run: Run) -> tuple:
+def _order(run: RecordedRun) -> tuple:
     return (run.experiment or "~", run.optimizer, run.lr or 0, run.steps, run.repeat, run.id)
 
 
-def _runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _runs(runs: Sequence[RecordedRun]) -> list[dict[str, Any]]:
     """The runs in the order of their names, which say no more than is needed to tell them apart."""
     repeated = any(run.repeat for run in runs)
     several = len({run.problem for run in runs}) > 1
     return [_run(run, repeated, several) for run in sorted(runs, key=_order)]
 
 
-def _problem(run: Run) -> str:
+def _problem(run: RecordedRun) -> str:
     pictures = [run.record.content.name, *(style.name for style in run.record.style)]
     size = f"{run.record.content.width} px"
     return f"{' × '.join(pictures)}, {size}, {objective_name(run)}"
 
 
-def _run(run: Run, repeated: bool, several: bool) -> dict[str, Any]:
+def _run(run: RecordedRun, repeated: bool, several: bool) -> dict[str, Any]:
     record = run.record
     final, clocks = record.final, record.clocks
     numbers = []
@@ -309,7 +309,7 @@ def _run(run: Run, repeated: bool, several: bool) -> dict[str, Any]:
     }
 
 
-def _facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+def _facts(run: RecordedRun) -> list[tuple[str, list[tuple[str, str]]]]:
     record = run.record
     outcome = {}
     for part in (record.final, record.quality):

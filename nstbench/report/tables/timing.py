@@ -6,12 +6,13 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from nstbench.report import compare, doubts
-from nstbench.report.compare import Competitor, Group
-from nstbench.report.reader import Run, display_name
-from nstbench.report.settings import Row, Settings
-from nstbench.report.statistics import Estimate, bootstrap, paired_ratio
-from nstbench.report.tables import NONE, Table, loss_text, median, number, statuses, values
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Competitor, Group
+from nstbench.report.data.reader import RecordedRun, display_name
+from nstbench.report.data.settings import ReportSettings, Row
+from nstbench.report.judge import warnings
+from nstbench.report.judge.statistics import Estimate, bootstrap, paired_ratio
+from nstbench.report.tables.table import NONE, Table, loss_text, median, number, statuses, values
 
 CAPTION = (
     "Measured s: median of the total time (set-up, updates and recording) with its bootstrap "
@@ -20,7 +21,7 @@ CAPTION = (
 )
 
 
-def timing_table(group: Group, settings: Settings, runs: Iterable[Run] = ()) -> Table:
+def timing_table(group: Group, settings: ReportSettings, runs: Iterable[RecordedRun] = ()) -> Table:
     """Seconds of a group of comparable runs, beside those that the report gives.
 
     `runs` are all runs of the report: those of the same rows that are not in the group are named
@@ -33,15 +34,15 @@ def timing_table(group: Group, settings: Settings, runs: Iterable[Run] = ()) -> 
     records = [_record(row, each, first, base) for row, each in rows]
     shown = pd.DataFrame([_shown(record) for record in records])
     competitors = [each for _, each in rows if each]
-    notes = doubts.of_runs(competitors, _others(group, runs), settings.claims.fewest_repeats)
-    notes += doubts.of_times(competitors, "total_s")
+    notes = warnings.of_runs(competitors, _others(group, runs), settings.claims.fewest_repeats)
+    notes += warnings.of_times(competitors, "total_s")
     if base:
-        notes += doubts.missing_rows(present, settings.table)
-        notes += doubts.other_schedules(present, settings.table)
+        notes += warnings.missing_rows(present, settings.table)
+        notes += warnings.other_schedules(present, settings.table)
     return Table("timing", f"Time: {group.title}", CAPTION, pd.DataFrame(records), shown, notes)
 
 
-def _rows(group: Group, settings: Settings) -> list[tuple[Row | None, Competitor | None]]:
+def _rows(group: Group, settings: ReportSettings) -> list[tuple[Row | None, Competitor | None]]:
     """The report's rows in its order when any was run, then every other competitor."""
     rows, used = [], set()
     for row in settings.table.rows:
@@ -55,7 +56,7 @@ def _rows(group: Group, settings: Settings) -> list[tuple[Row | None, Competitor
     return rows + [(None, each) for each in compare.competitors(rest)]
 
 
-def _others(group: Group, runs: Iterable[Run]) -> list[Run]:
+def _others(group: Group, runs: Iterable[RecordedRun]) -> list[RecordedRun]:
     """Runs outside the group that stand for a row which the group has, too."""
     inside = {run.id for run in group.runs}
     labels = {(run.label, run.steps) for run in group.runs}
@@ -77,7 +78,7 @@ def _record(
         planned = {"optimizer": name, "lr": row.lr, "epochs": row.epochs, "steps": row.steps}
         return shared | planned | {"repeats": 0, "timed": 0, "status": "missing"}
     run = each.first
-    total, optimise = doubts.times(each, "total_s"), doubts.times(each, "optimise_s")
+    total, optimise = warnings.times(each, "total_s"), warnings.times(each, "optimise_s")
     low, high = bootstrap(total, np.median) if len(total) > 1 else (math.nan, math.nan)
     ratio = _ratio(each, first)
     return shared | {
@@ -107,7 +108,7 @@ def _ratio(each: Competitor, first: Competitor) -> Estimate:
     )
 
 
-def _seconds_per_step(run: Run) -> float | None:
+def _seconds_per_step(run: RecordedRun) -> float | None:
     """Of the steps that were made: an optimizer may stop before its schedule ends."""
     seconds = compare.seconds(run, "optimise_s")
     return seconds / run.record.final.steps if seconds and run.record.final.steps else None

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nstbench.report import compare, doubts
-from nstbench.report.compare import Competitor, Group
-from nstbench.report.reader import Run
-from nstbench.report.settings import Settings
-from nstbench.report.tables import Table, loss_text, median, number, statuses, values
-from nstbench.report.targets import Goals, curve, evaluations_to, goals, priced, seconds_to
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Competitor, Group
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportSettings
+from nstbench.report.judge import warnings
+from nstbench.report.judge.targets import Targets, curve, evaluations_to, goals, priced, seconds_to
+from nstbench.report.tables.table import Table, loss_text, median, number, statuses, values
 
 
-def ranking(group: Group, settings: Settings) -> Table:
+def ranking(group: Group, settings: ReportSettings) -> Table:
     """Competitors on one problem by what it costs them to come to the common targets.
 
     A row is an optimizer with its rate; of each repeat the longest run counts, since a constant
@@ -28,7 +29,7 @@ def ranking(group: Group, settings: Settings) -> Table:
     records = _ranked([_record(each, reach) for each in competitors])
     shown = pd.DataFrame([_shown(record, reach) for record in records])
     listed = compare.competitors(group.runs, by_schedule=False)
-    notes = doubts.of_runs(listed, (), settings.claims.fewest_repeats)
+    notes = warnings.of_runs(listed, (), settings.claims.fewest_repeats)
     notes += _doubts(competitors)
     title, caption = f"Ranking: {group.title}", _caption(reach, settings.targets.penalty)
     return Table("ranking", title, caption, pd.DataFrame(records), shown, notes)
@@ -49,7 +50,7 @@ def _longest(each: Competitor) -> Competitor:
     return Competitor(each.label, tuple(kept[repeat] for repeat in sorted(kept)))
 
 
-def _record(each: Competitor, reach: Goals | None) -> dict:
+def _record(each: Competitor, reach: Targets | None) -> dict:
     run = each.first
     record = {
         "competitor": each.label,
@@ -77,7 +78,7 @@ def _record(each: Competitor, reach: Goals | None) -> dict:
     return record
 
 
-def _lowest(run: Run) -> float:
+def _lowest(run: RecordedRun) -> float:
     """The lowest loss of any evaluation, that of the saved picture included."""
     return min(curve(run)[1][-1], compare.final_loss(run))
 
@@ -87,7 +88,7 @@ def _quality(each: Competitor, name: str) -> list[float]:
     return [number for number in found if number is not None]
 
 
-def _shown(record: dict, reach: Goals | None) -> dict[str, str]:
+def _shown(record: dict, reach: Targets | None) -> dict[str, str]:
     """One row for people."""
     shown = {
         "Rank": f"{record['rank']:.0f}",
@@ -106,7 +107,7 @@ def _shown(record: dict, reach: Goals | None) -> dict[str, str]:
     return shown | quality | {"Status": record["status"]}
 
 
-def _caption(reach: Goals | None, penalty: float) -> str:
+def _caption(reach: Targets | None, penalty: float) -> str:
     if reach is None:
         return "No finished run has a loss, so there is no target."
     told = ", ".join(f"{each.way} % of it is a loss of {each.loss:.4g}" for each in reach.targets)
@@ -131,7 +132,7 @@ def _doubts(competitors: Sequence[Competitor]) -> list[str]:
         )
     if len({run.comparable_key for run in runs}) > 1:
         notes.append("The seconds come from more than one machine or backend: do not compare them.")
-    return notes + doubts.invalid_timing(runs)
+    return notes + warnings.invalid_timing(runs)
 
 
 def _cost(cost: float, reached: int, repeats: int) -> str:

@@ -11,11 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from nstbench.report.compare import Competitor, Group, competitors, groups
-from nstbench.report.plots import Curve, Level, Plot, Series, band, plain, summarise, words_for_band
-from nstbench.report.reader import Run
-from nstbench.report.settings import FigureCurve, FigureSpec, Targets
-from nstbench.report.targets import goals
+from nstbench.report.data.compare import Competitor, Group, competitors, groups
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import FigureCurve, FigureSpec, TargetSettings
+from nstbench.report.figures.plots import (
+    Curve,
+    Level,
+    Plot,
+    Series,
+    band,
+    plain,
+    summarise,
+    words_for_band,
+)
+from nstbench.report.judge.targets import goals
 from nstbench.run.schema import Status
 
 AXES = {  # axis -> (column of epochs.csv, label)
@@ -35,17 +44,17 @@ class Missing:
     reason: str
 
 
-def finished(runs: Iterable[Run]) -> list[Group]:
+def finished(runs: Iterable[RecordedRun]) -> list[Group]:
     """Groups of runs that may share a plot; an unfinished run would cut its repeats' curves."""
     return groups(run for run in runs if run.status.is_final and len(run.epochs))
 
 
-def drawn(runs: Iterable[Run]) -> list[Group]:
+def drawn(runs: Iterable[RecordedRun]) -> list[Group]:
     """The groups that get figures of their own: the largest few."""
     return finished(runs)[:MOST_PROBLEMS]
 
 
-def too_many(runs: Iterable[Run]) -> list[Missing]:
+def too_many(runs: Iterable[RecordedRun]) -> list[Missing]:
     """What `drawn` leaves out."""
     rest = len(finished(runs)) - MOST_PROBLEMS
     if rest <= 0:
@@ -79,7 +88,7 @@ def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any)
     return replace(plot, **look)
 
 
-def _loss(run: Run, axis: str) -> tuple[np.ndarray, np.ndarray]:
+def _loss(run: RecordedRun, axis: str) -> tuple[np.ndarray, np.ndarray]:
     return run.epochs[AXES[axis][0]].to_numpy(), run.epochs["loss"].to_numpy()
 
 
@@ -91,7 +100,7 @@ def _repeats(members: Iterable[Competitor]) -> str:
     return words_for_band(sorted({len(member.runs) for member in members}))
 
 
-def timed(members: Sequence[Competitor]) -> tuple[list[list[Run]], list[str]]:
+def timed(members: Sequence[Competitor]) -> tuple[list[list[RecordedRun]], list[str]]:
     """The runs of each member whose seconds may be drawn together, and what was left out."""
     machines = Counter(run.comparable_key for member in members for run in member.runs)
     machine = machines.most_common(1)[0][0]
@@ -106,7 +115,7 @@ def timed(members: Sequence[Competitor]) -> tuple[list[list[Run]], list[str]]:
 
 
 def report_figures(
-    runs: Sequence[Run], specs: Iterable[FigureSpec]
+    runs: Sequence[RecordedRun], specs: Iterable[FigureSpec]
 ) -> tuple[list[Plot], list[Missing]]:
     """The report's loss-curve figures, each from the largest problem that has all of its runs;
     a figure that lacks runs is named together with them."""
@@ -135,7 +144,7 @@ def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
     return replace(plot, notes=(f"After {spec.source}{longer}.", *plot.notes))
 
 
-def _matching(runs: Iterable[Run], curve: FigureCurve, epochs: int) -> list[Run]:
+def _matching(runs: Iterable[RecordedRun], curve: FigureCurve, epochs: int) -> list[RecordedRun]:
     """The repeats of one competitor: by its numbers, else by its experiment, best by both."""
     named = [run for run in runs if run.setup.optimizer.name == curve.optimizer]
     exact = [run for run in named if (run.lr, run.setup.epochs) == (curve.lr, epochs)]
@@ -144,14 +153,14 @@ def _matching(runs: Iterable[Run], curve: FigureCurve, epochs: int) -> list[Run]
     return list(max((member.runs for member in found), key=len, default=()))
 
 
-def _lacking(spec: FigureSpec, found: list[list[Run]] | None) -> str:
+def _lacking(spec: FigureSpec, found: list[list[RecordedRun]] | None) -> str:
     found = found or [[] for _ in spec.curves]
     lacking = [curve for curve, runs in zip(spec.curves, found, strict=True) if not runs]
     names = [f"optimizer={c.optimizer} lr={c.lr:g} epochs={spec.epochs}" for c in lacking]
     return f"no finished run of {', nor of '.join(names)}"
 
 
-def all_curves(runs: Iterable[Run]) -> list[Plot]:
+def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
     """Every competitor of a problem in one plot, each with its longest schedule, which holds the
     shorter ones."""
     plots = []
@@ -172,7 +181,7 @@ def told_apart(plots: list[Plot]) -> list[Plot]:
     ]
 
 
-def longest(runs: Iterable[Run]) -> list[Competitor]:
+def longest(runs: Iterable[RecordedRun]) -> list[Competitor]:
     """The competitors among `runs`, each with its longest schedule."""
     kept = []
     for member in competitors(runs, by_schedule=False):
@@ -187,7 +196,7 @@ def of_problem(plot: Plot, group: Group) -> Plot:
     return replace(plot, subtitle=foot, problem=group.title)
 
 
-def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
+def races(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Plot]:
     """Loss against seconds for each problem, every optimizer at its best rate, targets marked."""
     plots = []
     for group in drawn(runs):
@@ -202,7 +211,7 @@ def races(runs: Iterable[Run], settings: Targets) -> list[Plot]:
     return told_apart(plots)
 
 
-def at_best_rate(runs: Iterable[Run]) -> list[Competitor]:
+def at_best_rate(runs: Iterable[RecordedRun]) -> list[Competitor]:
     """Of every optimizer (and its hyperparameters) the rate whose repeats' median loss fell
     lowest, with its longest schedule."""
     best: dict[tuple, tuple[float, Competitor]] = {}
@@ -214,11 +223,11 @@ def at_best_rate(runs: Iterable[Run]) -> list[Competitor]:
     return competitors(run for _, member in best.values() for run in member.runs)
 
 
-def _lowest(run: Run) -> float:
+def _lowest(run: RecordedRun) -> float:
     return float(run.epochs["loss"].min()) if run.epochs["loss"].notna().any() else np.inf
 
 
-def sensitivity(runs: Iterable[Run]) -> tuple[list[Plot], list[Missing]]:
+def sensitivity(runs: Iterable[RecordedRun]) -> tuple[list[Plot], list[Missing]]:
     """Final loss against learning rate, for every number of steps at which a rate was varied."""
     plots = []
     for group in drawn(runs):
@@ -271,6 +280,6 @@ def _rates(label: str, members: list[Competitor], ceiling: float) -> Series:
     return Series(label, optimizer, {"rate": curve}, 0, repeats, any(map(_diverged, members)))
 
 
-def _final(run: Run) -> float:
+def _final(run: RecordedRun) -> float:
     final = run.record.final
     return float("inf") if final is None or final.loss is None else final.loss

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from nstbench.report.plots import short
-from nstbench.report.reader import Run
-from nstbench.report.sheets import Cell, Sheet, inputs
-from nstbench.report.tables import NONE, Table, number
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.figures.picture_sheets import Sheet, SheetCell, inputs
+from nstbench.report.figures.plots import short
+from nstbench.report.tables.table import NONE, Table, number
 
 MOST_SETS = 4
 CAPTION = (
@@ -23,9 +23,9 @@ CAPTION = (
 )
 
 
-def sets_of_objectives(runs: Iterable[Run]) -> list[list[Run]]:
+def sets_of_objectives(runs: Iterable[RecordedRun]) -> list[list[RecordedRun]]:
     """Runs that differ in their objective: same pictures, optimizer and budget; one run each."""
-    found: dict[tuple, dict[str, Run]] = defaultdict(dict)
+    found: dict[tuple, dict[str, RecordedRun]] = defaultdict(dict)
     for run in sorted(runs, key=lambda run: (run.repeat, run.id)):
         if run.status.is_final:
             found[_budget(run)].setdefault(_objective(run), run)
@@ -34,22 +34,22 @@ def sets_of_objectives(runs: Iterable[Run]) -> list[list[Run]]:
     return sorted(several, key=len, reverse=True)[:MOST_SETS]
 
 
-def _budget(run: Run) -> tuple:
+def _budget(run: RecordedRun) -> tuple:
     record = run.record
     pictures = (record.content.sha256, *(style.sha256 for style in record.style))
     return (pictures, run.setup.optimizer.name, run.steps, record.settings.get("init"))
 
 
-def _objective(run: Run) -> str:
+def _objective(run: RecordedRun) -> str:
     return json.dumps(run.record.settings.get("objective"), sort_keys=True, default=str)
 
 
-def objective_name(run: Run) -> str:
+def objective_name(run: RecordedRun) -> str:
     objective = run.record.settings.get("objective")
     return str(objective.get("name") if isinstance(objective, dict) else objective)
 
 
-def labels(members: Sequence[Run]) -> list[str]:
+def labels(members: Sequence[RecordedRun]) -> list[str]:
     """The objectives' names, numbered where one name has several settings."""
     seen: dict[str, int] = defaultdict(int)
     made = []
@@ -60,7 +60,7 @@ def labels(members: Sequence[Run]) -> list[str]:
     return made
 
 
-def objectives_table(members: Sequence[Run], order: int = 1) -> Table:
+def objectives_table(members: Sequence[RecordedRun], order: int = 1) -> Table:
     """One row per objective, in the order of its name."""
     rows = sorted(zip(labels(members), members, strict=True), key=lambda row: row[0])
     frame = pd.DataFrame.from_records([_record(label, run) for label, run in rows])
@@ -79,7 +79,7 @@ def objectives_table(members: Sequence[Run], order: int = 1) -> Table:
     return Table(name, f"Objectives: {_title(members[0])}", CAPTION, frame, shown, _notes(rows))
 
 
-def _record(label: str, run: Run) -> dict:
+def _record(label: str, run: RecordedRun) -> dict:
     yardstick, quality = run.record.yardstick, run.record.quality
     picture = run.path / "image.png"
     return {
@@ -95,22 +95,22 @@ def _record(label: str, run: Run) -> dict:
     }
 
 
-def _notes(rows: Sequence[tuple[str, Run]]) -> list[str]:
+def _notes(rows: Sequence[tuple[str, RecordedRun]]) -> list[str]:
     without = [label for label, run in rows if run.record.yardstick is None]
     return [f"Without a yardstick: {', '.join(without)}."] if without else []
 
 
-def objectives_sheet(members: Sequence[Run], order: int = 1) -> Sheet:
+def objectives_sheet(members: Sequence[RecordedRun], order: int = 1) -> Sheet:
     """Content, style, and the result under each objective with its yardsticks."""
     cells = inputs(members[0])
     for label, run in sorted(zip(labels(members), members, strict=True), key=lambda row: row[0]):
-        cells.append(Cell(f"{label}\n{_yardsticks(run)}", run.path / "image.png"))
+        cells.append(SheetCell(f"{label}\n{_yardsticks(run)}", run.path / "image.png"))
     title = "One pair of pictures under every objective"
     foot = f"{_title(members[0])}. Distances under the default objective."
     return Sheet(f"objectives_{order}", title, tuple(cells), 4, foot[:1].upper() + foot[1:])
 
 
-def _yardsticks(run: Run) -> str:
+def _yardsticks(run: RecordedRun) -> str:
     yardstick, quality = run.record.yardstick, run.record.quality
     if yardstick is None or None in (yardstick.content, yardstick.style):
         return str(run.status)
@@ -120,7 +120,7 @@ def _yardsticks(run: Run) -> str:
     return f"{distances}\n{likeness}".rstrip()
 
 
-def _title(run: Run) -> str:
+def _title(run: RecordedRun) -> str:
     styles = " and ".join(style.name for style in run.record.style)
     size = f"{run.record.content.width} x {run.record.content.height}"
     pictures = f"{run.record.content.name} in the style of {styles}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nstbench.report.reader import Run
-from nstbench.report.settings import Targets
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import TargetSettings
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,26 @@ class Target:
     loss: float
 
     @property
-    def way(self) -> str:
+    def percent(self) -> str:
         """How much of the way from start to best it is, in per cent: "90"."""
         return f"{100 * (1 - self.share):g}"
 
     @property
     def name(self) -> str:
-        return f"{self.way} % of the way"
+        return f"{self.percent} % of the way"
 
 
 @dataclass(frozen=True)
-class Goals:
-    """The targets of one problem and the price, in evaluations or seconds, of missing one."""
+class Targets:
+    """The targets of one problem and the penalty, in evaluations or seconds, of missing one."""
 
     targets: tuple[Target, ...]
     decisive: Target
-    evaluations_price: float
-    seconds_price: float
+    evaluations_penalty: float
+    seconds_penalty: float
 
 
-def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
+def targets_of(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets | None:
     """Targets from all finished runs of one problem; None when there is nothing to reach."""
     runs = [run for run in runs if run.status.is_final and len(run.epochs)]
     curves = [curve(run)[1] for run in runs]
@@ -48,7 +48,7 @@ def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
     best = float(min(losses.min() for losses in curves))
     shares = {*settings.shares, settings.decisive}
     made = {share: Target(share, best + share * (start - best)) for share in shares}
-    return Goals(
+    return Targets(
         tuple(made[share] for share in settings.shares),
         made[settings.decisive],
         settings.penalty * max(run.epochs["evaluations"].iloc[-1] for run in runs),
@@ -56,7 +56,7 @@ def goals(runs: Iterable[Run], settings: Targets) -> Goals | None:
     )
 
 
-def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def curve(run: RecordedRun) -> tuple[np.ndarray, np.ndarray]:
     """(evaluations, lowest finite loss so far), each (n,): per evaluation, or per epoch without
     a trace."""
     if len(run.trace):
@@ -67,14 +67,14 @@ def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return evaluations.to_numpy(float), np.minimum.accumulate(finite)
 
 
-def evaluations_to(run: Run, loss: float) -> float:
+def evaluations_to(run: RecordedRun, loss: float) -> float:
     """Evaluations until the loss is at most `loss`; infinite if it never is."""
     evaluations, lowest = curve(run)
     reached = np.flatnonzero(lowest <= loss)
     return float(evaluations[reached[0]]) if reached.size else math.inf
 
 
-def seconds_to(run: Run, loss: float) -> float:
+def seconds_to(run: RecordedRun, loss: float) -> float:
     """Seconds of updates until the loss is at most `loss`: within an epoch, in proportion."""
     evaluations = evaluations_to(run, loss)
     if math.isinf(evaluations):
@@ -84,6 +84,6 @@ def seconds_to(run: Run, loss: float) -> float:
     return float(np.interp(evaluations, ends, clock))
 
 
-def priced(cost: float, price: float) -> float:
-    """The cost, or the price of a failure."""
-    return cost if math.isfinite(cost) else price
+def penalised(cost: float, penalty: float) -> float:
+    """The cost, or the penalty of a failure."""
+    return cost if math.isfinite(cost) else penalty
