@@ -12,6 +12,7 @@ from PIL import Image
 from nstbench import networks
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.networks import weights
+from nstbench.pictures import images
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -287,6 +288,30 @@ def test_default_layers_of_small_networks_are_what_there_is():
         "content": ["second"],
         "style": ["first", "second"],
     }
+
+
+@pytest.mark.parametrize("name", ["alexnet", "mobilenet_v2"])
+def test_scaled_features_of_default_layers_are_as_large_as_vggs(name):
+    plain = networks.build(name, weights="random")
+    network = networks.scaled(plain, 96, 128)
+    chosen = networks.default_layers(network)
+    layers = (*chosen["style"], network.layers[0])
+    image = images.load("astronaut", 128).pixels[None, :96]
+    found, native = (features(each, image, *layers) for each in (network, plain))
+    sizes = [np.sqrt(np.mean(np.square(found[layer]))) for layer in chosen["style"]]
+    np.testing.assert_allclose(sizes, [57, 278, 383, 99, 202], rtol=1e-4)
+    np.testing.assert_array_equal(found[layers[-1]], native[layers[-1]])  # not a default one
+    again = features(networks.scaled(plain, 96, 128), picture(64, 64), *layers)
+    other = features(network, picture(64, 64), *layers)
+    for layer in layers:
+        np.testing.assert_array_equal(again[layer], other[layer])  # constants of the network
+
+
+def test_networks_of_few_layers_are_scaled_too():
+    network = networks.scaled(networks.from_model(small_model()), 32, 32)
+    found = features(network, images.load("astronaut", 32).pixels[None], "first", "second")
+    size = np.sqrt(np.mean(np.square(found["first"])))
+    assert size == pytest.approx(57, rel=1e-4)
 
 
 # ---------------------------------------------------------------- a network from outside

@@ -45,9 +45,9 @@ def default_layers(model: keras.Model, taps: Mapping[str, Any]) -> dict[str, tup
     return chosen(ends if len(ends) >= STYLE_LAYERS else list(candidates))
 
 
-def chosen(layers: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Up to five of `layers`, evenly spread to the last one, and the content layer among them."""
-    count = min(STYLE_LAYERS, len(layers))
+def chosen(layers: Sequence[Any], count: int = STYLE_LAYERS) -> dict[str, tuple[Any, ...]]:
+    """At most `count` of `layers`, evenly spread to the last one, and the content layer of them."""
+    count = min(count, len(layers))
     steps = max(1, count - 1)
     style = tuple(layers[round(i * (len(layers) - 1) / steps)] for i in range(count))
     return {"content": (style[max(1, round(CONTENT_DEPTH * count)) - 1],), "style": style}
