@@ -21,12 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from nstbench import errors, outside
+from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
 from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
-from nstbench.settings.values import CONFIG_DIR, GROUPS
+from nstbench.settings.values import GROUPS
 
 BACKENDS = ("tensorflow", "jax", "torch")  # of `KERAS_BACKEND`
 FROM_OUTSIDE = ("optimizer", "schedule", "extractor")  # groups that a path can stand for
