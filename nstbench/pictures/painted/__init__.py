@@ -16,7 +16,7 @@ from PIL import Image
 
 from nstbench.files import cache_dir, replacing
 
-STYLES = ("brushwork", "geometric", "glass", "wave", "dots", "woodcut")
+STYLES = ("brushwork", "geometric", "glass", "wave", "dots", "woodcut", "ink")
 DRAWINGS = ("sketch",)  # contents made of lines, to be coloured by a style
 
 
