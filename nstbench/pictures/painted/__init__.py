@@ -16,7 +16,7 @@ from PIL import Image
 
 from nstbench.files import cache_dir, replacing
 
-STYLES = ("brushwork", "geometric", "glass", "wave", "dots", "woodcut", "ink")
+STYLES = ("brushwork", "geometric", "glass", "wave", "dots", "woodcut", "ink", "mosaic")
 DRAWINGS = ("sketch",)  # contents made of lines, to be coloured by a style
 
 
