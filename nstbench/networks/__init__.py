@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nstbench.networks.extractor import Extractor, Origin
-    from nstbench.networks.find import build, default_layers, names
+    from nstbench.networks.find import build, default_layers
     from nstbench.networks.models import from_model
     from nstbench.networks.weights import Progress
 
-__all__ = ["Extractor", "Origin", "Progress", "build", "default_layers", "from_model", "names"]
+__all__ = ["Extractor", "Origin", "Progress", "build", "default_layers", "from_model"]
 
 
 def __getattr__(name: str):

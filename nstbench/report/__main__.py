@@ -10,7 +10,7 @@ from nstbench.errors import NstbenchError, SettingsError
 
 if TYPE_CHECKING:
     from nstbench.report.build import Findings
-    from nstbench.report.reader import Runs
+    from nstbench.report.data.reader import Runs
 
 AXES = ("epochs", "evaluations", "seconds")
 
@@ -39,13 +39,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(results: Path, axes: tuple[str, ...]) -> None:
-    from nstbench.report import reader
+    from nstbench.report.data import reader
 
     found = reader.read(results)
     if not found.runs:
         raise SettingsError(_nothing(results, found))
     # Only now what draws, which takes a second to import.
-    from nstbench.report import build, settings
+    from nstbench.report import build
+    from nstbench.report.data import settings
 
     findings = build.build(results, found, settings.load(), axes)
     _summarise(results, found, findings)

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nstbench.report import compare, drawings, page, tables, verdicts
-from nstbench.report.compare import Group
-from nstbench.report.objectives import objectives_table, sets_of_objectives
-from nstbench.report.ranking import ranking
-from nstbench.report.reader import Run, Runs
-from nstbench.report.settings import Settings
-from nstbench.report.tables import Table
-from nstbench.report.timing import timing_table
-from nstbench.report.verdicts import Verdict
+from nstbench.report.data import compare
+from nstbench.report.data.compare import Group
+from nstbench.report.data.reader import RecordedRun, Runs
+from nstbench.report.data.settings import ReportSettings
+from nstbench.report.figures import drawings
+from nstbench.report.judge import verdicts
+from nstbench.report.judge.verdicts import Verdict
+from nstbench.report.page import page
+from nstbench.report.tables import table
+from nstbench.report.tables.objectives import objectives_table, sets_of_objectives
+from nstbench.report.tables.ranking import ranking
+from nstbench.report.tables.table import Table
+from nstbench.report.tables.timing import timing_table
 
 MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
 
@@ -31,7 +35,7 @@ class Findings:
         return [*self.timing, *self.ranking, *self.objectives]
 
 
-def find(runs: Sequence[Run], settings: Settings) -> Findings:
+def find(runs: Sequence[RecordedRun], settings: ReportSettings) -> Findings:
     """Verdicts and tables, those of the report's own table first."""
     timing = compare.timing_groups(runs)
     timing.sort(key=lambda group: -compare.of_table(group.runs, settings.table))
@@ -44,21 +48,25 @@ def find(runs: Sequence[Run], settings: Settings) -> Findings:
     )
 
 
-def build(results: Path, found: Runs, settings: Settings, axes: tuple[str, ...] = ()) -> Findings:
+def build(
+    results: Path, found: Runs, settings: ReportSettings, axes: tuple[str, ...] = ()
+) -> Findings:
     """Write `results/report`: verdicts, tables, figures (over `axes`, all when empty), the page."""
     folder = results / "report"
     findings = find(found.runs, settings)
     shown = contents(results, found, settings, findings)
     _clear(folder)
-    tables.write(verdicts.verdict_table(findings.verdicts), folder)
-    for table in findings.tables:
-        tables.write(table, folder / "tables")
+    table.write(verdicts.verdict_table(findings.verdicts), folder)
+    for each in findings.tables:
+        table.write(each, folder / "tables")
     drawings.save(shown.drawings, folder / "figures", axes)
     page.write(folder / "index.html", shown)
     return findings
 
 
-def contents(results: Path, found: Runs, settings: Settings, findings: Findings) -> page.Contents:
+def contents(
+    results: Path, found: Runs, settings: ReportSettings, findings: Findings
+) -> page.Contents:
     """What the page shows."""
     return page.Contents(
         results=results,

@@ -49,7 +49,7 @@ def hyperparameters(target: str) -> Hyperparameters:
     Raises `SettingsError`, in one line, for what cannot be found or called.
     """
     method = scipy_method(target)
-    found = method or outside.locate(target)
+    found = method or _located(target)
     if not callable(found):
         raise SettingsError(f"{target} is {type(found).__name__}, not a class or a function")
     known = outside.parameters(found)
@@ -61,6 +61,12 @@ def hyperparameters(target: str) -> Hyperparameters:
         known, rate, float(default) if is_number else None,
         method is None and outside.takes_any(found),
     )  # fmt: skip
+
+
+def _located(target: str) -> Any:
+    import nstbench.engine  # noqa: F401 - the first import of Keras is this one, not the target's
+
+    return outside.locate(target)
 
 
 def scipy_method(target: str) -> Callable | None:
