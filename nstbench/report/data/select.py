@@ -106,7 +106,9 @@ def _value(run: RecordedRun, name: str) -> Any:
     value: Any = run.record.settings
     for part in name.split("."):
         inner = [value, *(value.get(key) for key in NESTED)] if isinstance(value, Mapping) else []
-        value = next((each[part] for each in inner if isinstance(each, Mapping) and part in each), None)
+        value = next(
+            (each[part] for each in inner if isinstance(each, Mapping) and part in each), None
+        )
     return value
 
 

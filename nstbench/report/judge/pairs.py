@@ -59,9 +59,7 @@ def neighbours(
     return pairs
 
 
-def by_pictures(
-    a: Iterable[RecordedRun], b: Iterable[RecordedRun], value: Value
-) -> Pairs:
+def by_pictures(a: Iterable[RecordedRun], b: Iterable[RecordedRun], value: Value) -> Pairs:
     """One pair of values for each problem that both sides were run on: medians over repeats, which
     are the same computation."""
     first, second = (_by_problem(runs, value) for runs in (a, b))

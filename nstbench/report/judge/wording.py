@@ -166,4 +166,3 @@ class Wording:
 
     def _is_one_pair(self, compared: Sequence["Comparison"]) -> bool:
         return not self.metric.is_timed and any(each.estimate.n == 1 for each in compared)
-

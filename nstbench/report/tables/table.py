@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from nstbench.report.data.compare import Competitor
+from nstbench.report.notation import NONE, number
 from nstbench.run.schema import Status
-
-NONE = "—"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its doubts.
+    """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its warnings.
 
     `caption` says how to read it.
     """
@@ -27,10 +26,11 @@ class Table:
     frame: pd.DataFrame
     shown: pd.DataFrame
     notes: list[str]
+    strong: tuple[int, ...] = ()  # rows that stand out
 
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """`table` as CSV (numbers), Markdown and LaTeX (text, with the doubts below)."""
+    """`table` as CSV (numbers), Markdown and LaTeX (text, with the warnings below)."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"csv": table.frame.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
     paths = []
@@ -74,16 +74,6 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 def _latex_cell(text: str) -> str:
     return " ".join("".join(_LATEX.get(c, c) for c in text).split())
-
-
-def number(value: float | None) -> str:
-    """Four significant digits without an exponent where that is readable."""
-    if value is None or pd.isna(value):
-        return NONE
-    if math.isinf(value):
-        return "infinite"
-    large = abs(value) >= 1e6 or 0 < abs(value) < 1e-4
-    return f"{value:.3e}" if large else f"{float(f'{value:.4g}'):g}"
 
 
 def loss_text(loss: float | None) -> str:
