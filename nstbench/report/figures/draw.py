@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg")
+FORMATS = ("png", "svg", "pdf")
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
 SHEET_WIDTH = 7.2
 CAPTION = {"fontsize": 7.5, "color": "#222222", "va": "top", "ha": "left", "linespacing": 1.3}
+TITLE = {"fontsize": 11.5, "weight": "bold", "va": "top"}
 NOTE = {"fontsize": 7.5, "color": "#555555", "va": "bottom", "ha": "left"}
 
 
@@ -54,11 +55,12 @@ def plain_text(text: str) -> str:
 
 
 def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Write `figure` as `stem`.png and `stem`.svg."""
+    """Write `figure` as PNG, SVG and PDF beside `stem`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
     for path in paths:  # no date inside: the same figure gives the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        figure.savefig(path, metadata=dated.get(path.suffix))
     return paths
 
 

@@ -71,7 +71,7 @@ def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
     }
 
 
-def legend_of_ratios() -> list[dict[str, Any]]:
+def legend_of_ratios(ratios: Ratios) -> list[dict[str, Any]]:
     """What the legend shows for `plotly_ratios`."""
     return [
         {
@@ -86,6 +86,7 @@ def legend_of_ratios() -> list[dict[str, Any]]:
             ("measured", MEASURED, "o", False),
             ("reported", REPORTED, "D", True),
         )
+        if label == "measured" or any(each.reported for each in ratios.ratios)
     ]
 
 

@@ -54,7 +54,7 @@ def ratios_of_time(verdicts: Iterable[Verdict], settings: ReportSettings) -> Rat
         margin=settings.claims.margin,
         ratios=tuple(found.values()),
         subtitle=f"Bars: {level} interval of the paired ratio, valid at any number of repeats. "
-        f"Shaded: differences of at most {settings.claims.margin:.0%}, which do not matter.{hollow}",
+        f"Shaded: within {settings.claims.margin:.0%}, which does not matter.{hollow}",
     )
 
 

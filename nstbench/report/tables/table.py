@@ -1,9 +1,10 @@
 """A table as numbers (CSV) and as text for people (Markdown, LaTeX, the page)."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,14 +29,37 @@ class Table:
     notes: list[str]
     strong: tuple[int, ...] = ()  # rows that stand out
 
+    @property
+    def path(self) -> str:
+        """Its files, without their endings, in the report's folder."""
+        return self.name if self.name == "verdicts" else f"tables/{self.name}"
+
+
+MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
+
+
+def numbered(groups: Sequence, make: Callable[[Any], list[Table]]) -> list[Table]:
+    """The tables of each group: those of the first keep their names, the next are called
+    timing_2, timing_3 ..."""
+    made = [
+        replace(table, name=f"{table.name}_{number}") if number > 1 else table
+        for number, group in enumerate(groups[:MOST_TABLES], start=1)
+        for table in make(group)
+    ]
+    if len(groups) > MOST_TABLES:
+        rest = f"{len(groups) - MOST_TABLES} smaller sets of comparable runs have no table here."
+        made[-1].notes.append(rest)
+    return made
+
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """`table` as CSV (numbers), Markdown and LaTeX (text, with the warnings below)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`table` below the report's `folder` as CSV (numbers), Markdown and LaTeX (text, with the
+    warnings below)."""
+    (folder / table.path).parent.mkdir(parents=True, exist_ok=True)
     texts = {"csv": table.frame.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
     paths = []
     for suffix, text in texts.items():
-        paths.append(folder / f"{table.name}.{suffix}")
+        paths.append(folder / f"{table.path}.{suffix}")
         paths[-1].write_text(text, encoding="utf-8")
     return paths
 
