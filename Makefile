@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart test table1 report speed test-slurm test-ray clean
+.PHONY: install quickstart check test table1 report speed test-slurm test-ray clean
 
 install: $(MARK)
 
@@ -16,8 +16,20 @@ $(MARK): pyproject.toml
 quickstart: install
 	$(BIN)/python -m nstbench suite=quickstart
 
+# The contracts between the rooms, which are typed; the rest is not checked.
+CONTRACTS := nstbench/optimizers/contract.py nstbench/optimizers/minimise.py \
+	nstbench/engine/base.py nstbench/engine/__init__.py nstbench/transfer/terms.py \
+	nstbench/transfer/objective.py nstbench/transfer/problem.py nstbench/outside.py \
+	nstbench/run nstbench/settings
+
+check: install
+	$(BIN)/ruff format --check nstbench tests
+	$(BIN)/ruff check nstbench tests
+	$(BIN)/mypy $(CONTRACTS)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 table1: install
 	$(BIN)/python -m nstbench suite=table1

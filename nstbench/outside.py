@@ -53,7 +53,7 @@ def source(target: str) -> dict[str, str]:
         names = metadata.packages_distributions().get(top)
         if names:
             return {"distribution": names[0], "version": metadata.version(names[0])}
-        file = Path(inspect.getsourcefile(sys.modules[_module_name(target)]))
+        file = _source_of(target)
     if not file.is_file():
         raise SettingsError(f"{target}: there is no file {file}")
     return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -63,7 +63,7 @@ def source_file(target: str) -> Path | None:
     """The file that defines `target` where it belongs to no installed package, to be kept."""
     file = file_of(target)
     if file is None and "sha256" in source(target):
-        file = Path(inspect.getsourcefile(sys.modules[_module_name(target)]))
+        file = _source_of(target)
     return file
 
 
@@ -138,6 +138,7 @@ def _load_file(file: Path):
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # as for every .py file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -161,8 +162,11 @@ def _public(holder: Any) -> list[str]:
     return [name for name in dir(holder) if not name.startswith("_")]
 
 
-def _module_name(target: str) -> str:
-    return locate(target).__module__
+def _source_of(target: str) -> Path:
+    file = inspect.getsourcefile(sys.modules[locate(target).__module__])
+    if file is None:
+        raise SettingsError(f"{target} has no source file that could be kept")
+    return Path(file)
 
 
 def _broken(what: str, error: Exception) -> SettingsError:

@@ -17,21 +17,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
+from nstbench import networks
 from nstbench.errors import SettingsError
-from nstbench.networks import extractors
-from nstbench.networks.weights import Progress
-from nstbench.optimizers.first_order import FirstOrder, make
+from nstbench.networks import Extractor, Progress
+from nstbench.optimizers import find, minimise, schedules
 from nstbench.pictures import images as pictures
-from nstbench.transfer import objective
+from nstbench.settings import compose
+from nstbench.transfer import objective, terms
 
-# The published class: pictures of at most 512 pixels, Keras's Adam, a rate that falls to 0.8 of
-# itself in every 100 steps, half the content weight, all on pixels 0..255.
+# The published class: pictures of at most 512 pixels, half the content weight, numbers for pixels
+# 0..255; its optimizer, schedule and kinds of terms are those of this experiment.
+EXPERIMENT = "style_transfer_class"
 LONGER_SIDE = 512
-ADAM = {
-    "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False,
-    "decay": 0.8, "decay_steps": 100,
-}  # fmt: skip
 CONTENT_FACTOR = 0.5
 PIXEL_SCALE = 255.0
 
@@ -106,26 +104,35 @@ class NeuralStyleTransfer:
             style_weight=style_weight, content_weight=content_weight, var_weight=var_weight
         )
         with self._engine.scope():
-            problem = self._objective(style_weight, content_weight, var_weight)
-            adam = make("adam", learning_rate / PIXEL_SCALE, ADAM)
-            optimizer = FirstOrder(self._engine, problem, [adam], self.content[None])
+            settings = compose.resolve([f"experiment={EXPERIMENT}"])
+            problem = self._objective(settings, style_weight, content_weight, var_weight)
+            optimizer = find.create(
+                settings.optimizer,
+                learning_rate / PIXEL_SCALE,
+                schedules.build(settings.schedule, steps),
+                self._engine,
+            )
+            descent = minimise.create(self._engine, problem, self.content, optimizer)
             show = _Display(show_image, show_interval)
             way = []
             for step in range(steps):
-                optimizer.advance(1)
-                way.append(Image.fromarray(pictures.to_uint8(optimizer.images[0])))
+                descent.advance(1)
+                way.append(Image.fromarray(pictures.to_uint8(descent.image)))
                 show(step, way[-1])
         return way
 
-    def _objective(self, style_weight, content_weight, var_weight) -> objective.Objective:
+    def _objective(self, settings, style_weight, content_weight, var_weight) -> objective.Objective:
+        changes = {
+            "content": {"layers": self.content_layers, "weight": CONTENT_FACTOR * content_weight},
+            "style": {"layers": self.style_layers, "weight": style_weight},
+            "variation": {"weight": var_weight},
+        }
+        chosen = {
+            name: terms.create(name, term | changes[name])
+            for name, term in settings.objective.terms.items()
+        }
         return objective.build(
-            self.extractor,
-            self.content,
-            [(self.style, 1.0)],
-            objective.ContentTerm(self.content_layers, CONTENT_FACTOR * content_weight),
-            objective.StyleTerm(self.style_layers, style_weight),
-            objective.VariationTerm(var_weight, scale=PIXEL_SCALE),
-            compile=self._engine.compile,
+            self.extractor, chosen, self.content, [(self.style, 1.0)], compile=self._engine.compile
         )
 
 
@@ -155,14 +162,14 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _extractor(chosen, weights: str, progress) -> extractors.Extractor:
+def _extractor(chosen, weights: str, progress) -> Extractor:
     if not isinstance(chosen, str | Path):
-        return extractors.from_model(chosen)
-    pooling = "max" if chosen in ("vgg19", "vgg16") else None
-    return extractors.build(str(chosen), weights, pooling, progress=progress)
+        return networks.from_model(chosen)
+    pooling = {"pooling": "max"} if chosen in ("vgg19", "vgg16") else {}
+    return networks.build(str(chosen), None, pooling, weights=weights, progress=progress)
 
 
-def _convolutions(extractor: extractors.Extractor) -> tuple[str, ...]:
+def _convolutions(extractor: Extractor) -> tuple[str, ...]:
     """Taps of the layers with "conv" in their name, from the image upwards."""
     return tuple(tap for tap in extractor.layers if "conv" in tap and not tap.endswith(".pre"))
 

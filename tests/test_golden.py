@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench.engine import backends as engines
-from nstbench.networks import extractors
-from nstbench.optimizers import first_order
+from nstbench import engine as engines
+from nstbench import networks
+from nstbench.optimizers import minimise
 from nstbench.optimizers.lbfgs import LBFGS
 from nstbench.pictures import images
-from nstbench.transfer import objective
+from nstbench.transfer import objective, terms
 
 GOLDEN = Path(__file__).parent / "golden"
 VALUES = json.loads((GOLDEN / "golden.json").read_text())
@@ -42,6 +42,10 @@ TOLERANCES = {
     "sgd lr=1e-09": [(20, 2e-4)],
 }
 
+CLASSES = {
+    "adam": keras.optimizers.Adam, "adagrad": keras.optimizers.Adagrad,
+    "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD,
+}  # fmt: skip
 FULL_SIZE = 256 * 256  # the golden pictures are too small for most fast kernels to be chosen
 
 pytestmark = pytest.mark.real_weights
@@ -72,15 +76,20 @@ def leeway(kernels):
 
 
 def report_objective(engine, kernels):
-    extractor = extractors.build("vgg19", "imagenet", "max", kernels, pixels=FULL_SIZE)
-    pictures = {name: picture(name)[0] for name in ("content", "style")}
+    style_layers = [f"block{i}_conv1" for i in range(1, 6)]
+    chosen = {
+        "content": {"layers": ["block5_conv2"], "weight": 1e4},
+        "style": {"layers": style_layers, "weight": 1e-2 / 5},
+        "variation": {"weight": 30.0},
+    }
+    extractor = networks.build(
+        "vgg19", None, {"pooling": "max"}, weights="imagenet", kernels=kernels, pixels=FULL_SIZE
+    )
     return objective.build(
         extractor,
-        pictures["content"],
-        [(pictures["style"], 1.0)],
-        objective.ContentTerm(("block5_conv2",), 1e4),
-        objective.StyleTerm(tuple(f"block{i}_conv1" for i in range(1, 6)), 1e-2 / 5),
-        objective.VariationTerm(30.0),
+        {name: terms.create(name, term) for name, term in chosen.items()},
+        picture("content")[0],
+        [(picture("style")[0], 1.0)],
         compile=engine.once,
         dtype=engine.dtype,
         network_dtype=engine.network_dtype,
@@ -96,7 +105,9 @@ def test_terms_and_gradient(engine, problem):
     for where in ("midpoint", "content"):
         values, gradient = evaluate(ops.convert_to_tensor(picture(where)))
         for term, expected in VALUES[f"terms_at_{where}"].items():
-            assert float(getattr(values, term)[0]) == pytest.approx(expected, rel=5e-6, abs=NOTHING)
+            name = {"tv": "variation"}.get(term, term)
+            value = float(values.terms[name][0])
+            assert value == pytest.approx(expected, rel=5e-6, abs=NOTHING)
         if where == "midpoint":
             expected = VALUES["gradient_at_midpoint"]
             gradient = ops.convert_to_numpy(gradient)[0].astype("float64")
@@ -109,8 +120,8 @@ def test_terms_and_gradient(engine, problem):
 @pytest.mark.parametrize("name", TOLERANCES)
 def test_first_order_trajectory(engine, problem, leeway, name):
     optimizer, lr = name.split(" lr=")
-    made = [first_order.make(optimizer, float(lr), {})]
-    (epoch,) = first_order.FirstOrder(engine, problem, made, picture("content")).advance(20)
+    keras_one = CLASSES[optimizer](learning_rate=float(lr))
+    epoch = minimise.create(engine, problem, picture("content")[0], keras_one).advance(20)
     losses = np.array([step.loss for step in epoch.steps])
     deviation = np.abs(losses / VALUES["trajectories"][name] - 1)
     for steps, tolerance in TOLERANCES[name]:
@@ -133,11 +144,9 @@ def exact_problem(exact):
 def test_lbfgs_trajectory_and_evaluations(exact, exact_problem, line_search, tolerance):
     name = f"lbfgs m=10 lr=1 line_search={line_search} (no clipping, torch semantics)"
     expected = VALUES["trajectories"][name]
-    optimizer = LBFGS(
-        exact, exact_problem, picture("content"), lr=1.0, memory=10,
-        line_search=line_search.lower(), box=False, reevaluate=True,
-    )  # fmt: skip
-    epochs = [optimizer.advance(1)[0] for _ in expected["loss"]]
+    optimizer = LBFGS(exact, line_search=line_search.lower(), box=False, reevaluate=True)
+    one = minimise.create(exact, exact_problem, picture("content")[0], optimizer, box=False)
+    epochs = [one.advance(1) for _ in expected["loss"]]
     used = np.cumsum([len(epoch.evaluations) for epoch in epochs])
     assert used.tolist() == expected["evaluations"]
     losses = np.array([epoch.steps[0].loss for epoch in epochs])
@@ -148,11 +157,9 @@ def test_lbfgs_in_single_precision_comes_as_far(engine, problem, leeway):
     """Without a search, within the notes' deviation while it lasts; then as low a loss."""
     name = "lbfgs m=10 lr=1 line_search=None (no clipping, torch semantics)"
     expected = np.array(VALUES["trajectories"][name]["loss"])
-    optimizer = LBFGS(
-        engine, problem, picture("content"), lr=1.0, memory=10,
-        line_search="none", box=False, reevaluate=True,
-    )  # fmt: skip
-    (epoch,) = optimizer.advance(len(expected))
+    optimizer = LBFGS(engine, line_search="none", box=False, reevaluate=True)
+    one = minimise.create(engine, problem, picture("content")[0], optimizer, box=False)
+    epoch = one.advance(len(expected))
     deviation = np.abs(np.array([step.loss for step in epoch.steps]) / expected - 1)
     assert deviation[:8].max() < leeway * 1e-3
     assert deviation.max() < 2e-2

@@ -6,8 +6,7 @@ import pytest
 from keras import ops
 from scipy.signal import correlate
 
-from nstbench.engine import kernels
-from nstbench.engine.backends import load
+from nstbench.engine import kernels, load
 
 RNG = np.random.default_rng(0)
 # N, h, w, C, K: odd sizes, sizes below one tile, channels on both sides of the fast kernels' rule

@@ -1,7 +1,7 @@
-"""All optimizers: they go down, stay in the box, count, and continue from a checkpoint unnoticed.
+"""All built-in optimizers: they go down, stay in the box, count, and continue unnoticed.
 
 Everything here runs on whatever backend Keras was started with; `test_backends.py` repeats it on
-the others.
+the others. Optimizers from outside have a file of their own.
 """
 
 import math
@@ -13,18 +13,17 @@ from hypothesis import strategies as st
 from keras import ops
 from scipy import optimize
 
-from nstbench import optimizers
-from nstbench.engine import backends as engines
+from nstbench import engine as engines
+from nstbench import outside
 from nstbench.errors import SettingsError
-from nstbench.optimizers import first_order, line_search
+from nstbench.optimizers import find, line_search, minimise, schedules
 from nstbench.optimizers.lbfgs import LBFGS
 from nstbench.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
-from nstbench.settings import config
+from nstbench.settings import compose
 from nstbench.transfer import problem
 from nstbench.transfer.objective import Objective
 
-ALL = config.choices("optimizer")
-FIRST_ORDER = list(first_order.CLASSES)
+ALL = compose.choices("optimizer")
 SIDE = 6
 
 
@@ -33,11 +32,9 @@ def engine():
     return engines.load("cpu")
 
 
-def chosen(name, **changes):
-    """The settings of `conf/optimizer/<name>.yaml`."""
-    return config.resolve(
-        [f"optimizer={name}", *(f"optimizer.{k}={v}" for k, v in changes.items())]
-    ).optimizer
+def chosen(name, *overrides):
+    """The settings of a run under `conf/optimizer/<name>.yaml`."""
+    return compose.resolve([f"optimizer={name}", "epochs=2", "steps_per_epoch=5", *overrides])
 
 
 def valley(engine):
@@ -47,164 +44,165 @@ def valley(engine):
         flat = ops.reshape(images, (images.shape[0], -1))
         bend = ops.sum(ops.square(flat[:, 1:] - ops.square(flat[:, :-1])), axis=1)
         pull = ops.sum(ops.square(flat - parameters["target"]), axis=1)
-        return {"content": pull, "style": 10.0 * bend, "tv": 0.0 * pull}
+        return {"pull": pull, "bend": 10.0 * bend}
 
     target = np.random.default_rng(1).random((SIDE * SIDE * 3,), np.float32)
     return Objective(terms, {"target": ops.convert_to_tensor(target, dtype=engine.dtype)})
 
 
-def start(lanes=1, seed=0):
-    return np.random.default_rng(seed).random((lanes, SIDE, SIDE, 3), np.float32)
+def start(seed=0):
+    return np.random.default_rng(seed).random((SIDE, SIDE, 3), np.float32)
 
 
-def on_valley(engine, *settings, seed=0):
-    return optimizers.create(settings, engine, valley(engine), start(len(settings), seed))
+def descent(engine, settings, objective, first):
+    schedule = schedules.build(settings.schedule, settings.epochs * settings.steps_per_epoch)
+    optimizer = find.create(settings.optimizer, settings.lr, schedule, engine)
+    return minimise.create(engine, objective, first, optimizer, settings.optimizer.box)
 
 
-def test_every_optimizer_is_one_of_the_config_group():
-    assert sorted([*FIRST_ORDER, "lbfgs", "lbfgsb"]) == ALL == sorted(config.OPTIMIZERS)
+def on_valley(engine, settings, seed=0):
+    return descent(engine, settings, valley(engine), start(seed))
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_hyperparameter_of_keras_is_in_the_yaml(name):
-    """What Keras would default silently is written down, and equal unless the YAML says why."""
-    options = {k: v for k, v in vars(chosen(name)).items() if k not in ("name", "lr")}
-    if name not in first_order.CLASSES:
+def test_the_yaml_lists_every_hyperparameter_and_no_other(name):
+    """So that nothing changes silently when a library's defaults do."""
+    chosen_one = chosen(name).optimizer
+    if chosen_one.target.startswith("scipy."):
+        pytest.skip("SciPy's methods have no class")
+    make = outside.locate(chosen_one.target)
+    known = set(outside.parameters(make))
+    ours = {"engine", "box", "schedule", "name", "lr", "learning_rate"}
+    assert set(chosen_one.options) == known - ours
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_values_are_keras_s_defaults_unless_the_yaml_says_why(name):
+    chosen_one = chosen(name).optimizer
+    if not chosen_one.target.startswith("keras."):
         pytest.skip("not Keras's")
-    known = first_order.make(name, 0.1, {}).get_config()
-    for key, value in options.items():
-        if key not in ("decay", "decay_steps"):
-            assert key in known
-            if (name, key) != ("adamw", "weight_decay"):
-                assert value == pytest.approx(known[key])
+    defaults = outside.parameters(outside.locate(chosen_one.target))
+    for key, value in chosen_one.options.items():
+        if "weight_decay" not in key:  # decay is meant for a network's weights
+            assert value == defaults[key] or value == pytest.approx(defaults[key]), key
 
 
-def test_all_go_down_on_the_default_objective(engine):
-    """All first-order optimizers as lanes of one batch, then the two quasi-Newton methods."""
-    settings = config.resolve(["size=32", "weights=random", "kernels=direct"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_one_goes_down_on_the_default_objective(engine, small_problem, name):
+    rate = ["lr=1e-8"] if name == "sgd" else []  # random weights: losses far from the YAML's
+    noise = np.random.default_rng(0).random((32, 32, 3), np.float32)
     with engine.scope():
-        posed = problem.load(settings, engine)
-        noise = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
-        lanes = optimizers.create(
-            [chosen(name, lr=rate(name)) for name in FIRST_ORDER],
-            engine, posed.objective, np.repeat(noise, len(FIRST_ORDER), axis=0),
-        )  # fmt: skip
-        for name, epoch, end in zip(FIRST_ORDER, lanes.advance(5), lanes.evaluate(), strict=True):
-            assert min(end.loss, *(e.loss for e in epoch.steps)) < 0.999 * epoch.steps[0].loss, name
-        assert ((lanes.images >= 0) & (lanes.images <= 1)).all()
-        for name in ("lbfgs", "lbfgsb"):
-            one = optimizers.create([chosen(name)], engine, posed.objective, noise)
-            (epoch,) = one.advance(4)
-            assert one.evaluate()[0].loss < 0.9 * epoch.steps[0].loss, name
-            assert ((one.images >= 0) & (one.images <= 1)).all()
+        one = descent(engine, chosen(name, *rate), small_problem, noise)
+        before, epoch = one.evaluate(), one.advance(5)
+        lowest = min(e.loss for e in (*epoch.evaluations, one.evaluate()))
+        one.close()
+    assert lowest < (0.9 if "lbfgs" in name else 0.999) * before.loss
+    assert ((one.image >= 0) & (one.image <= 1)).all()
 
 
-def rate(name):
-    """A rate for random weights, whose losses are far from those the YAML's rates are for."""
-    return 1e-8 if name == "sgd" else chosen(name).lr
+@pytest.fixture(scope="module")
+def small_problem(engine):
+    with engine.scope():
+        return problem.load(
+            chosen("adam", "size=32", "weights=random", "kernels=direct"), engine
+        ).objective
 
 
-def same(epochs, others):
-    return all(a.evaluations == b.evaluations for a, b in zip(epochs, others, strict=True))
+RESUMABLE = [name for name in ALL if name != "lbfgsb"]
 
 
-def test_first_order_state_continues_unnoticed(engine):
-    lanes = [chosen(name) for name in FIRST_ORDER if name != "sgd"]
-    lanes.append(chosen("sgd", lr=0.01, momentum=0.9, nesterov="true", decay=0.5, decay_steps=2))
-    whole = on_valley(engine, *lanes)
-    whole.advance(3)
-    states = [whole.state(lane) for lane in range(len(lanes))]
-    expected = whole.advance(3)
-    rest = on_valley(engine, *lanes, seed=9)
-    for lane, state in enumerate(states):
-        rest.restore(lane, state)
-    rest.warm_up()
-    assert same(rest.advance(3), expected)
-    np.testing.assert_array_equal(rest.images, whole.images)
+@pytest.mark.parametrize("name", RESUMABLE)
+def test_state_continues_unnoticed(engine, name):
+    check_continues(engine, chosen(name))
 
 
 @pytest.mark.parametrize(
-    ("search", "box", "reevaluate"),
+    "overrides",
     [
-        ("none", "false", "true"),  # as PyTorch's
-        ("none", "true", "false"),
-        ("strong_wolfe", "true", "false"),  # the default
-        ("strong_wolfe", "false", "true"),
+        ("optimizer=sgd", "lr=0.01", "optimizer.momentum=0.9", "optimizer.nesterov=true"),
+        ("optimizer=adam", "schedule=cosine"),
+        ("optimizer=lbfgs", "schedule=exponential", "optimizer.line_search=none"),
+        # As PyTorch's.
+        ("optimizer=lbfgs", "optimizer.line_search=none", "optimizer.box=false",
+         "optimizer.reevaluate=true", "optimizer.memory=3"),
+        ("optimizer=lbfgs", "optimizer.box=false", "optimizer.reevaluate=true"),
     ],
-)
-def test_lbfgs_state_continues_unnoticed(engine, search, box, reevaluate):
-    lane = chosen("lbfgs", line_search=search, box=box, reevaluate=reevaluate, memory=3)
-    whole = on_valley(engine, lane)
+)  # fmt: skip
+def test_state_with_other_settings_continues_unnoticed(engine, overrides):
+    check_continues(engine, compose.resolve([*overrides, "epochs=2", "steps_per_epoch=5"]))
+
+
+def check_continues(engine, settings):
+    whole = on_valley(engine, settings)
     whole.advance(5)
-    state = whole.state(0)
+    state = {name: np.array(value) for name, value in whole.state().items()}
     expected = whole.advance(4)
-    rest = on_valley(engine, lane, seed=9)
-    rest.restore(0, state)
+    rest = on_valley(engine, settings, seed=9)
+    rest.restore(state)
     rest.warm_up()
-    assert same(rest.advance(4), expected)
-    np.testing.assert_array_equal(rest.images, whole.images)
+    assert rest.advance(4) == expected
+    np.testing.assert_array_equal(rest.image, whole.image)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ["adam", "schedule_free_adamw", "lbfgs", "lbfgsb"])
 def test_warm_up_and_evaluation_leave_no_trace(engine, name):
-    if name not in ("adam", "sgd", "lbfgs", "lbfgsb"):
-        pytest.skip("the same code as adam")
     cold, warm = on_valley(engine, chosen(name)), on_valley(engine, chosen(name))
     warm.warm_up()
     warm.evaluate()
-    assert same(cold.advance(3), warm.advance(3))
+    assert cold.advance(3) == warm.advance(3)
     warm.evaluate()
-    assert same(cold.advance(2), warm.advance(2))
+    assert cold.advance(2) == warm.advance(2)
+    cold.close(), warm.close()
 
 
 def test_loss_of_a_step_is_that_before_its_update(engine):
     adam = on_valley(engine, chosen("adam"))
-    before = adam.evaluate()[0].loss
-    (epoch,) = adam.advance(2)
+    before = adam.evaluate().loss
+    epoch = adam.advance(2)
     assert epoch.steps[0].loss == before
     assert [e.number for e in epoch.steps] == [e.step for e in epoch.steps] == [1, 2]
 
 
-def test_steps_leave_pixels_in_the_box_however_long(engine):
-    lanes = [chosen(name, lr=1000) for name in FIRST_ORDER]
-    pictures = on_valley(engine, *lanes)
-    pictures.advance(3)
-    assert ((pictures.images >= 0) & (pictures.images <= 1)).all()
-    for name in ("lbfgs", "lbfgsb"):
-        one = on_valley(engine, chosen(name))
-        one.advance(15)
-        assert ((one.images >= 0) & (one.images <= 1)).all()
+def test_the_loss_is_the_sum_of_its_terms(engine):
+    epoch = on_valley(engine, chosen("adam")).advance(2)
+    for evaluation in epoch.steps:
+        assert set(evaluation.terms) == {"pull", "bend"}
+        assert evaluation.loss == pytest.approx(sum(evaluation.terms.values()), rel=1e-6)
 
 
-def test_lanes_are_the_runs_they_stand_for(engine):
-    settings = [chosen("adam", lr=0.02), chosen("adam", lr=0.1), chosen("sgd", lr=0.01)]
-    starts = start(3)
-    together = optimizers.create(settings, engine, valley(engine), starts).advance(10)
-    for lane, one in enumerate(settings):
-        (alone,) = optimizers.create(
-            [one], engine, valley(engine), starts[lane : lane + 1]
-        ).advance(10)
-        losses = [e.loss for e in together[lane].steps]
-        assert losses == pytest.approx([e.loss for e in alone.steps], rel=1e-5)
+def test_schedule_free_is_measured_at_its_average(engine):
+    """Where gradients are taken is not where the method says that its loss is to be read."""
+    settings = chosen("schedule_free_adamw", "lr=0.1")
+    one = on_valley(engine, settings)
+    one.advance(5)
+    fast = ops.convert_to_numpy(one._image.value)
+    assert np.abs(one.image - fast).max() > 1e-3
+    at_average = on_valley(engine, chosen("adam"))
+    at_average._image.assign(one.image)
+    assert one.evaluate().loss == pytest.approx(at_average.evaluate().loss, rel=1e-5)
 
 
-def test_quasi_newton_advances_one_picture_at_a_time(engine):
-    with pytest.raises(
-        SettingsError, match="lbfgs advances one picture at a time: use vectorize=1"
-    ):
-        on_valley(engine, chosen("lbfgs"), chosen("lbfgs"))
+@pytest.mark.parametrize("name", ALL)
+def test_steps_leave_pixels_in_the_box_however_long(engine, name):
+    rate = [] if name == "lbfgsb" else ["lr=1000"]
+    one = on_valley(engine, chosen(name, *rate))
+    one.advance(3)
+    one.close()
+    inside = (one.image >= 0) & (one.image <= 1)
+    assert (inside | ~np.isfinite(one.image)).all()
 
 
-def test_a_lane_that_diverges_leaves_the_others_alone(engine):
+def test_a_step_that_asks_for_evaluations_ends_where_one_is_not_finite(engine):
     def terms(images, parameters):
-        loss = ops.sum(ops.log(images - 0.2), axis=(1, 2, 3))
-        return {"content": loss, "style": 0.0 * loss, "tv": 0.0 * loss}
+        return {"log": ops.sum(ops.log(images - 0.2), axis=(1, 2, 3))}
 
-    starts = np.full((2, SIDE, SIDE, 3), 0.9, np.float32)
-    lanes = [chosen("sgd", lr=10), chosen("sgd", lr=1e-4)]
-    wild, tame = optimizers.create(lanes, engine, Objective(terms, {}), starts).advance(4)
-    assert not wild.steps[-1].is_finite
-    assert all(e.is_finite for e in tame.steps)
+    first = np.full((SIDE, SIDE, 3), 0.9, np.float32)
+    epoch = descent(engine, chosen("lbfgs", "lr=10"), Objective(terms, {}), first).advance(9)
+    assert epoch.finished == minimise.NOT_FINITE
+    assert [e.is_finite for e in epoch.evaluations].count(False) == 1
+    assert not epoch.evaluations[-1].is_finite
+    epoch = descent(engine, chosen("sgd", "lr=10"), Objective(terms, {}), first).advance(9)
+    assert len(epoch.steps) == 9 and not all(e.is_finite for e in epoch.steps)
 
 
 def test_lbfgsb_counts_what_scipy_counts(engine):
@@ -212,7 +210,7 @@ def test_lbfgsb_counts_what_scipy_counts(engine):
     evaluate = engine.compile_evaluation(objective.terms, objective.parameters)
 
     def value(x):
-        image = ops.convert_to_tensor(x.reshape(first.shape), dtype=engine.dtype)
+        image = ops.convert_to_tensor(x.reshape(1, *first.shape), dtype=engine.dtype)
         values, gradient = evaluate(image)
         return float(values.loss[0]), ops.convert_to_numpy(gradient).ravel().astype(float)
 
@@ -221,39 +219,53 @@ def test_lbfgsb_counts_what_scipy_counts(engine):
         value, first.ravel().astype(float), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxcor": 10, "maxiter": 12},
     )  # fmt: skip
-    (epoch,) = on_valley(engine, chosen("lbfgsb")).advance(12)
+    one = on_valley(engine, chosen("lbfgsb"))
+    epoch = one.advance(12)
+    one.close()
     assert len(epoch.steps) == plain.nit == 12
     assert len(epoch.evaluations) == plain.nfev
     assert min(e.loss for e in epoch.evaluations) == pytest.approx(plain.fun, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "lbfgsb"])
-def test_quasi_newton_says_why_it_stops(engine, name):
-    changes = {"ftol": 1e-3} if name == "lbfgsb" else {}
-    one = on_valley(engine, chosen(name, **changes))
-    epochs = [one.advance(50)[0] for _ in range(6)]
-    ended = [epoch for epoch in epochs if epoch.finished]
-    if name == "lbfgsb":
-        assert ended and "CONVERGENCE" in ended[0].finished
-    later = epochs[-1]
-    assert not ended or later.steps == ()
+def test_lbfgsb_says_why_it_stops(engine):
+    one = on_valley(engine, chosen("lbfgsb", "optimizer.ftol=1e-3"))
+    epochs = [one.advance(50) for _ in range(6)]
+    assert "CONVERGENCE" in next(epoch.finished for epoch in epochs if epoch.finished)
+    assert epochs[-1].steps == ()
 
 
-def test_lbfgs_finds_the_minimum_of_a_quadratic(engine):
-    """n-dimensional and convex: with its search it needs few steps, and beats every rate of sgd."""
+def bowl():
+    """n-dimensional and convex."""
     scale = np.linspace(1, 30, SIDE * SIDE * 3).reshape(SIDE, SIDE, 3).astype("float32")
 
     def terms(images, parameters):
         loss = ops.sum(parameters["scale"] * ops.square(images - 0.5), axis=(1, 2, 3))
-        return {"content": loss, "style": 0.0 * loss, "tv": 0.0 * loss}
+        return {"bowl": loss + 1.0}
 
-    one = LBFGS(
-        engine, Objective(terms, {"scale": ops.convert_to_tensor(scale)}), start(),
-        lr=1.0, memory=10, line_search="strong_wolfe", box=True, reevaluate=False,
-    )  # fmt: skip
-    (epoch,) = one.advance(25)
-    assert one.evaluate()[0].loss < 1e-8 * epoch.steps[0].loss
-    np.testing.assert_allclose(one.images, 0.5, atol=1e-3)
+    return Objective(terms, {"scale": ops.convert_to_tensor(scale)})
+
+
+def test_lbfgs_finds_the_minimum_of_a_quadratic(engine):
+    """With its search it needs few steps, and beats every rate of sgd."""
+    one = minimise.create(engine, bowl(), start(), LBFGS(engine))
+    epoch = one.advance(25)
+    assert one.evaluate().loss - 1 < 1e-6 * epoch.steps[0].loss
+    np.testing.assert_allclose(one.image, 0.5, atol=1e-2)
+
+
+def test_lbfgs_that_can_go_no_lower_starts_afresh_once_and_ends(engine):
+    """Without an end it would repeat one search for the rest of its budget (one ulp is enough)."""
+    one = minimise.create(engine, bowl(), start(), LBFGS(engine))
+    epochs = [one.advance(50) for _ in range(4)]
+    ended = next(epoch for epoch in epochs if epoch.finished)
+    assert ended.finished in ("no further decrease", "no descent direction is left")
+    assert epochs[-1].steps == ()
+
+
+@pytest.mark.parametrize("setting", ["optimizer.line_search=exact", "optimizer.memory=0"])
+def test_what_lbfgs_cannot_use_is_told(engine, setting):
+    with pytest.raises(SettingsError):
+        on_valley(engine, chosen("lbfgs", setting))
 
 
 # ---- the line search by itself ------------------------------------------------------------------

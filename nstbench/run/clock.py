@@ -11,7 +11,8 @@ class Clocks:
     `now` is a clock that never jumps (seconds, any origin). `synchronise` returns when the device
     has finished what it was given; it is called before every reading, so that work is charged to
     the stopwatch it was started under. `already` are the `seconds` of earlier sessions of the same
-    run, `age` the seconds that this process had lived before the clocks were made.
+    run, `age` the seconds that this process had lived before the clocks were made: they are on the
+    stopwatch `import`.
 
     A stopwatch started inside another one pauses the outer one; so the stopwatches and `rest`
     add up to `total`.
@@ -28,6 +29,8 @@ class Clocks:
         self._now, self._synchronise = now, synchronise
         self._before = earlier.pop("total", 0.0) + age
         self._seconds: dict[str, float] = earlier
+        if age:
+            self._seconds["import"] = earlier.get("import", 0.0) + age
         self._running: list[str] = []
         self._start = self._last = now()
 

@@ -14,14 +14,15 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from nstbench.errors import NstbenchError
 from nstbench.run.schema import RunRecord, Status
-from nstbench.settings.config import Settings
+from nstbench.settings.model import Settings
 
 LOG_EVERY_S = 15.0  # seconds between two lines of a log
 
 
 class Progress:
-    """A `runner.Watch` that draws with rich on a terminal and prints plain lines elsewhere."""
+    """A `Listener` that draws with rich on a terminal and prints plain lines elsewhere."""
 
     def __init__(self, settings: Settings, console: Console | None = None):
         self._settings = settings
@@ -56,7 +57,8 @@ class Progress:
         )
         self._log(f"fetching {name}: {share}", force=done == total)
 
-    def epoch(self, row: dict[str, Any], settings: Settings) -> None:
+    def epoch(self, row: dict[str, Any]) -> None:
+        settings = self._settings
         seconds = row["optimise_s"] / max(row["evaluations"], 1)
         facts = f"loss {row['loss']:.4g}  {seconds:.3f} s/evaluation"
         where = f"epoch {row['epoch']}/{settings.epochs}"
@@ -70,6 +72,9 @@ class Progress:
         left = (settings.epochs - row["epoch"]) * row["optimise_s"] / row["epoch"]
         is_last = row["epoch"] == settings.epochs
         self._log(f"{where}  {facts}  {left:.0f} s left", force=is_last)
+
+    def note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def summary(self, record: RunRecord, directory: Path, already: bool) -> None:
         """The end of a run, or what an earlier one had left."""
@@ -94,6 +99,8 @@ def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
     facts = [("status", str(record.status))]
     if record.error:
         facts.append(("error", record.error))
+    if record.finished_early:
+        facts.append(("ended early", record.finished_early))
     if record.final:
         final = record.final
         loss = "not finite" if final.loss is None else f"{final.loss:.6g}"
@@ -119,6 +126,8 @@ def quiet_start() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
+        except NstbenchError:  # says in one line what is wrong
+            raise
         except BaseException:
             hidden.seek(0)
             os.write(screen, hidden.read())

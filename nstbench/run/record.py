@@ -6,13 +6,12 @@ follows it is dropped by readers and by the next session. A checkpoint is publis
 the rows before it are on the disk, so a session that continues never misses one.
 """
 
-import contextlib
 import csv
 import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,8 +20,9 @@ from pydantic import ValidationError
 
 from nstbench.errors import RecordError
 from nstbench.files import TEMPORARY, replacing
+from nstbench.run import migrate
 from nstbench.run.lock import Lock, reason
-from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, RunRecord
+from nstbench.run.schema import SCHEMA_VERSION, RunRecord, epoch_columns, trace_columns
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -50,30 +50,45 @@ def check_writable(folder: Path) -> None:
 def read_record(path: Path) -> RunRecord | None:
     """The `run.json` in the run directory `path`, or None where there is none.
 
-    Raises `RecordError` when it is no run's or was written by another version of the schema.
+    Records of older schemas are lifted to this one. Raises `RecordError` when it is no run's or was
+    written by a newer version.
     """
     file = Path(path) / "run.json"
     try:
-        record = RunRecord.model_validate_json(file.read_bytes())
+        document = json.loads(file.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RecordError(f"cannot read {file}: {reason(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{file} is not the record of a run (not JSON); move it away") from error
+    return as_record(document, file)
+
+
+def as_record(document: object, file: Path) -> RunRecord:
+    """A parsed `run.json` as a record; `file` is named where it is none."""
+    if not isinstance(document, dict):
+        raise RecordError(f"{file} is not the record of a run (no JSON object); move it away")
+    version = document.get("schema", 0)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{file} was written with schema {version}, this version writes {SCHEMA_VERSION}; "
+            "choose another folder with out=... or move it away"
+        )
+    try:
+        return RunRecord.model_validate(migrate.record(document))
     except ValidationError as error:
-        version = _schema_of(file)
-        if version is not None and version != SCHEMA_VERSION:
-            raise _other_schema(file, version) from error
         where = ".".join(map(str, error.errors()[0]["loc"])) or "not JSON"
         raise RecordError(f"{file} is not the record of a run ({where}); move it away") from error
-    if record.schema_version != SCHEMA_VERSION:
-        raise _other_schema(file, record.schema_version)
-    return record
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RecordError(f"{file} is not the record of a run ({error}); move it away") from error
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """The whole rows of a CSV file that may be growing; none where it is not there.
 
-    A last line without its end is half a row and left out.
+    `columns` are those that every such file has (`EPOCH_COLUMNS`, `TRACE_COLUMNS`); those of the
+    terms follow as they are. A last line without its end is half a row and left out.
     """
     try:
         text = Path(path).read_bytes().decode()
@@ -82,9 +97,11 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read {path}: {error}") from error
     lines = text[: text.rfind("\n") + 1].splitlines()
-    if lines and lines[0] != ",".join(columns):
-        raise RecordError(f"{path} has other columns than {', '.join(columns)}")
-    return list(csv.DictReader(lines))
+    names = migrate.columns(lines[0].split(",")) if lines else []
+    missing = [name for name in columns if lines and name not in names]
+    if missing:
+        raise RecordError(f"{path} has no column {missing[0]}")
+    return list(csv.DictReader(lines[1:], fieldnames=names))
 
 
 def snapshots(directory: Path, epochs: int) -> dict[int, Path]:
@@ -108,7 +125,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._lock: Lock | None = None
+        self._lock = Lock(self.path)
         self._tables: dict[str, _Table] = {}
 
     def __enter__(self) -> "RunDirectory":
@@ -116,7 +133,6 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecordError(f"cannot make {self.path}: {reason(error)}") from error
-        self._lock = Lock(self.path)
         self._lock.acquire()
         for leftover in self.path.rglob(f"*{TEMPORARY}"):
             leftover.unlink(missing_ok=True)
@@ -134,29 +150,38 @@ class RunDirectory:
         text = record.model_dump_json(by_alias=True, indent=2) + "\n"
         atomic_write(self.path / "run.json", lambda file: file.write(text.encode()))
 
-    def start_rows(self, keep_epochs: int = 0) -> int:
+    def start_rows(self, keep_epochs: int = 0, terms: Sequence[str] = ()) -> int:
         """Cut both tables back to the rows of the first `keep_epochs` epochs and open them.
 
-        Returns how many whole epochs are there, fewer than `keep_epochs` only when someone took
-        rows away: the checkpoint is then worth nothing and the run starts over.
+        `terms` are the objective's. Returns how many whole epochs are there in both, fewer than
+        `keep_epochs` only when someone took rows away: the checkpoint is then worth nothing and the
+        run starts over.
         """
         self._lock.check()
         self._close_tables()
-        epochs = _Table(self.path / "epochs.csv", EPOCH_COLUMNS)
+        epochs = _Table(self.path / "epochs.csv", epoch_columns(terms))
         self._tables["epochs"] = epochs
-        trace = _Table(self.path / "trace.csv", TRACE_COLUMNS)
+        trace = _Table(self.path / "trace.csv", trace_columns(terms))
         self._tables["trace"] = trace
-        kept = epochs.cut(lambda row, before: int(row["epoch"]) == before + 1 <= keep_epochs)
-        trace.cut(lambda row, before: int(row["epoch"]) <= kept)
-        return kept
+        evaluations = [0]
+
+        def next_epoch(row, before):
+            evaluations.append(int(row["evaluations"]))
+            return int(row["epoch"]) == before + 1 <= keep_epochs
+
+        kept = epochs.cut(next_epoch)
+        wanted = evaluations[kept]
+        rows = trace.cut(lambda row, before: int(row["evaluation"]) == before + 1 <= wanted)
+        return kept if rows == wanted else 0
 
     def append_epoch(self, row: Mapping[str, object]) -> None:
-        """Append one row with the keys `EPOCH_COLUMNS`; on return the system has it."""
+        """Append one row with the epochs' columns; on return the system has it."""
         self._lock.check()
         self._tables["epochs"].append([row])
 
     def append_trace(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Append rows with the keys `TRACE_COLUMNS`; on return the system has them."""
+        """Append rows with the trace's columns; on return the system has them."""
+        self._lock.check()
         self._tables["trace"].append(rows)
 
     def save_checkpoint(self, state: Mapping[str, np.ndarray]) -> None:
@@ -164,7 +189,7 @@ class RunDirectory:
         self._lock.check()
         for table in self._tables.values():
             table.to_disk()
-        atomic_write(self.path / "checkpoint.npz", lambda file: np.savez(file, **state))
+        atomic_write(self.path / "checkpoint.npz", lambda file: np.savez(file, **state))  # type: ignore[arg-type]
 
     def load_checkpoint(self) -> dict[str, np.ndarray] | None:
         """The last published state; None where there is none or it is damaged."""
@@ -270,16 +295,3 @@ class _Table:
             os.ftruncate(self._file, length)
         except OSError as error:
             raise RecordError(f"cannot write {self.path}: {reason(error)}") from error
-
-
-def _schema_of(file: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return json.loads(file.read_bytes()).get("schema")
-    return None
-
-
-def _other_schema(file: Path, version: object) -> RecordError:
-    return RecordError(
-        f"{file} was written with schema {version}, this version writes {SCHEMA_VERSION}; "
-        "choose another folder with out=... or move it away"
-    )

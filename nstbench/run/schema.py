@@ -3,20 +3,22 @@
 A run directory is `results/runs/<optimizer>-lr<lr>-e<epochs>x<steps>-<hash8>/` with
 
 - `run.json`     one `RunRecord`, replaced atomically, rewritten only when the status changes
-- `epochs.csv`   one row per epoch, columns `EPOCH_COLUMNS`
-- `trace.csv`    one row per evaluation, columns `TRACE_COLUMNS`
+- `epochs.csv`   one row per epoch, columns `epoch_columns(terms)`
+- `trace.csv`    one row per evaluation, columns `trace_columns(terms)`
 - `image.png`    the result; `content.png` and `style.png` are the fitted inputs
 - `frames/epoch_00010.png` ... snapshots, when asked for
 - `checkpoint.npz`  image, optimizer state and counters of a run that is not yet complete
+- the optimizer's own file, where it belongs to no installed package
 - `log.txt`      what the run's own process printed, when a sweep started it
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 EPOCH_COLUMNS = (
     "epoch",  # from 1
@@ -27,13 +29,20 @@ EPOCH_COLUMNS = (
     "loss",  # mean over the epoch's steps of the loss before each update
     "loss_last",  # loss before the epoch's last update
     "loss_best",  # lowest loss of any evaluation so far
-    "content",  # the weighted terms before the epoch's last update; their sum is loss_last
-    "style",
-    "tv",
     "grad_norm",  # Euclidean norm of the gradient before the epoch's last update
 )
+TRACE_COLUMNS = ("evaluation", "epoch", "step", "loss", "grad_norm")
+TERM = "term_"  # begins the columns of the weighted terms, whose sum is loss_last (trace: loss)
 
-TRACE_COLUMNS = ("evaluation", "epoch", "step", "loss", "content", "style", "tv", "grad_norm")
+
+def epoch_columns(terms: Iterable[str]) -> tuple[str, ...]:
+    """The columns of `epochs.csv` under an objective with these terms."""
+    return (*EPOCH_COLUMNS, *(TERM + name for name in terms))
+
+
+def trace_columns(terms: Iterable[str]) -> tuple[str, ...]:
+    """The columns of `trace.csv`."""
+    return (*TRACE_COLUMNS, *(TERM + name for name in terms))
 
 
 class Status(StrEnum):
@@ -74,6 +83,7 @@ class Weights(_Model):
 class Clocks(_Model):
     """Seconds on each stopwatch; `total_s` is the process's own wall time."""
 
+    import_s: float = 0.0  # from the process's start to the run's; unknown before schema 2
     compile_s: float
     optimise_s: float
     measure_s: float
@@ -89,9 +99,7 @@ class Final(_Model):
     evaluations: int
     loss: float | None  # None when not finite
     loss_best: float | None
-    content: float | None
-    style: float | None
-    tv: float | None
+    terms: dict[str, float | None]
 
 
 class Quality(_Model):
@@ -101,7 +109,7 @@ class Quality(_Model):
     psnr: float | None
 
 
-class Yardstick(_Model):
+class Reference(_Model):
     """The saved image under the default objective and network, whatever the run's own are.
 
     The weighted terms and their sum, comparable between runs of different objectives on the same
@@ -109,8 +117,7 @@ class Yardstick(_Model):
     """
 
     loss: float | None  # None when not finite
-    content: float | None
-    style: float | None
+    terms: dict[str, float | None]
 
 
 class RunRecord(_Model):
@@ -125,6 +132,8 @@ class RunRecord(_Model):
     id: str
     status: Status
     error: str | None = None
+    finished_early: str | None = None  # why the optimizer took no further step, in its words
+    log_tail: list[str] = []  # of a run that failed
     created: str  # ISO 8601, UTC
     finished: str | None = None
     command: list[str]  # arguments after `python -m nstbench` that run exactly this again
@@ -141,6 +150,6 @@ class RunRecord(_Model):
     clocks: Clocks | None = None
     final: Final | None = None
     quality: Quality | None = None
-    yardstick: Yardstick | None = None  # None, too, where the default network cannot be had
+    reference: Reference | None = None  # None, too, where the default network cannot be had
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)

@@ -1,1 +1,1 @@
-"""Settings: composed once, checked once, then only read."""
+"""Settings: composed once from `conf/` and the command line, checked once, then frozen."""

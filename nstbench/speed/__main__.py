@@ -38,7 +38,7 @@ def _run(arguments: Sequence[str]) -> None:
     from nstbench.run.progress import quiet_start
 
     with quiet_start():
-        from nstbench.engine import backends as engines
+        from nstbench import engine as engines
         from nstbench.speed import measure, output
         from nstbench.speed.goals import Session
 

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from nstbench import optimizers
 from nstbench.errors import NstbenchError
+from nstbench.optimizers import find, minimise
 from nstbench.run.clock import Clocks
 from nstbench.run.record import RunDirectory
-from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
-from nstbench.settings import config
-from nstbench.settings.config import Settings
+from nstbench.run.schema import epoch_columns, trace_columns
+from nstbench.settings import compose
+from nstbench.settings.model import Settings
 from nstbench.speed import peers
 from nstbench.speed.goals import Session
 from nstbench.speed.options import LABELS, Options
@@ -27,7 +27,7 @@ Calls = Mapping[str, Callable[[int], None]]
 
 def settings_for(options: Options, size: int) -> Settings:
     """The main command's settings of what is measured: its defaults, from noise."""
-    return config.resolve(
+    return compose.resolve(
         [f"size={size}", "init=noise", f"weights={options.weights}", f"device={options.device}"]
     )
 
@@ -38,19 +38,19 @@ def task_of(settings: Settings, accelerator: bool) -> peers.Task:
     from nstbench.pictures import images
 
     content = images.load(settings.content, settings.size).pixels
-    terms, adam = settings.objective, settings.optimizer
-    (content_layer,) = terms.content.layers
+    terms, adam = settings.objective.terms, settings.optimizer.options
+    (content_layer,) = terms["content"]["layers"]
     return peers.Task(
         content=content,
-        style=images.load(settings.style, settings.size).pixels,
+        style=images.load(settings.style[0], settings.size).pixels,
         start=problem.start_image(settings, content),
         layers=weights.load("vgg19", settings.weights, seed=settings.seed).layers,
         content_layer=content_layer,
-        content_weight=terms.content.weight,
-        style_layers=tuple(terms.style.layers),
-        style_weight=terms.style.weight,
-        variation_weight=terms.variation.weight,
-        adam=(adam.lr, adam.beta_1, adam.beta_2, adam.epsilon),
+        content_weight=terms["content"]["weight"],
+        style_layers=tuple(terms["style"]["layers"]),
+        style_weight=terms["style"]["weight"],
+        variation_weight=terms["variation"]["weight"],
+        adam=(settings.lr, *(adam[name] for name in ("beta_1", "beta_2", "epsilon"))),
         accelerator=accelerator,
     )
 
@@ -170,7 +170,7 @@ class _Idle:
         self.dtype, self.to_numpy = engine.dtype, engine.to_numpy
         self._result = result
 
-    def compile_update(self, terms, parameters, optimizers, images):
+    def compile_update(self, terms, parameters, optimizer, image, box):
         return lambda: self._result
 
 
@@ -178,25 +178,27 @@ def overhead(settings: Settings, engine, epochs: int = 40) -> float:
     """Seconds per step that the harness adds to the compiled step: gathering, clocks, record."""
     from keras import ops
 
-    from nstbench.engine.backends import Evaluation
+    from nstbench.engine.base import Values
     from nstbench.transfer.objective import Objective
 
-    start = np.zeros((1, 32, 32, 3), "float32")
-    steps = settings.steps_per_epoch
+    start = np.zeros((32, 32, 3), "float32")
+    steps, terms = settings.steps_per_epoch, list(settings.objective.terms)
     with engine.scope():
-        values = Evaluation(*(ops.ones((1,)) for _ in Evaluation._fields))
-        idle = _Idle(engine, values)
-        optimizer = optimizers.create([settings.optimizer], idle, Objective(None, {}), start)
-    row = dict.fromkeys(EPOCH_COLUMNS, 1.0)
+        one = ops.ones((1,))
+        idle = _Idle(engine, Values(one, dict.fromkeys(terms, one), one))
+        adam = find.create(settings.optimizer, settings.lr, None, engine)
+        descent = minimise.create(idle, Objective(None, {}), start, adam)
+    row = dict.fromkeys(epoch_columns(terms), 1.0)
+    rows = [dict.fromkeys(trace_columns(terms), 1.0)] * steps
     clocks = Clocks()
     with TemporaryDirectory() as folder, RunDirectory(Path(folder) / "run") as directory:
-        directory.start_rows(0)
+        directory.start_rows(terms=terms)
         began = time.perf_counter()
         for _ in range(epochs):
             with clocks.measure("optimise"):
-                (epoch,) = optimizer.advance(steps)
+                descent.advance(steps)
             with clocks.measure("io"):
-                directory.append_trace([dict.fromkeys(TRACE_COLUMNS, 1.0)] * len(epoch.evaluations))
+                directory.append_trace(rows)
                 directory.append_epoch(row)
         return (time.perf_counter() - began) / (epochs * steps)
 

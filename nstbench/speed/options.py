@@ -53,7 +53,7 @@ def resolve(arguments: Sequence[str]) -> Options:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from nstbench.settings import config
+    from nstbench.files import conf_dir
 
     known = {each.name for each in fields(Options)} - {"goals"}
     for argument in arguments:
@@ -62,7 +62,7 @@ def resolve(arguments: Sequence[str]) -> Options:
             raise errors.SettingsError(f"cannot read {argument!r}; settings look like rounds=5")
         if name not in known:
             raise errors.unknown("setting", name, known)
-    defaults = OmegaConf.load(config.conf_dir() / "speed.yaml")
+    defaults = OmegaConf.load(conf_dir() / "speed.yaml")
     try:
         given = OmegaConf.create(
             {n: _value(v) for n, _, v in (a.partition("=") for a in arguments)}

@@ -54,18 +54,17 @@ class Missing(Exception):
 
 def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
     """nstbench itself, through the engine, the objective and the optimizer that a run uses."""
-    from dataclasses import replace
-
     from keras import ops
 
-    from nstbench import optimizers
+    from nstbench.optimizers import find, minimise
     from nstbench.transfer import problem
 
     with engine.scope():
-        posed = problem.load(replace(settings, kernels=kernels), engine).objective
+        posed = problem.load(settings.model_copy(update={"kernels": kernels}), engine).objective
         images = ops.convert_to_tensor(task.start[None])
         evaluation = engine.compile_evaluation(posed.terms, posed.parameters)
-        optimizer = optimizers.create([settings.optimizer], engine, posed, task.start[None])
+        adam = find.create(settings.optimizer, settings.lr, None, engine)
+        descent = minimise.create(engine, posed, task.start, adam)
 
     def evaluate(count):
         with engine.scope():
@@ -75,7 +74,7 @@ def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
 
     def step(count):
         with engine.scope():
-            optimizer.advance(count)
+            descent.advance(count)
             engine.synchronise()
 
     def check():

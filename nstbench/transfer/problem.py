@@ -1,15 +1,19 @@
 """From settings to one problem: pictures, network, objective and start image."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nstbench.networks import extractors
-from nstbench.networks.weights import Progress
+from nstbench import networks
+from nstbench.engine.base import Engine
+from nstbench.errors import SettingsError
+from nstbench.networks import Extractor, Progress
+from nstbench.networks.names import DEFAULT_LAYERS
 from nstbench.pictures import images
-from nstbench.run import schema
-from nstbench.settings.config import Settings
-from nstbench.transfer import objective
+from nstbench.settings.model import Settings
+from nstbench.transfer import objective, terms
 
 
 @dataclass(frozen=True)
@@ -18,66 +22,86 @@ class Problem:
 
     content: images.Picture
     styles: list[images.Picture]
-    extractor: extractors.Extractor
+    extractor: Extractor
     objective: objective.Objective
 
 
-def load(settings: Settings, engine, progress: Progress | None = None) -> Problem:
+def load(settings: Settings, engine: Engine, progress: Progress | None = None) -> Problem:
     """Read the pictures, load the network and extract the targets.
 
     Raises `ImageError`, `WeightsError` or `SettingsError`, each in one line.
     """
     content = images.load(settings.content, settings.size, settings.keep_aspect)
     # A style keeps its own proportions: its statistics know no positions.
-    styles = [images.load(style, settings.size, settings.keep_aspect) for style in settings.styles]
+    styles = [images.load(style, settings.size, settings.keep_aspect) for style in settings.style]
     if settings.keep_colours:
         content, *styles = [images.luminance(picture) for picture in (content, *styles)]
-    return _posed(settings, content, styles, engine, engine.once, progress)
+    return _build(settings, content, styles, engine, engine.once, progress)
 
 
-def measured_by(settings: Settings, problem: Problem, engine) -> Problem:
+def measured_by(settings: Settings, problem: Problem, engine: Engine) -> Problem:
     """`problem`'s pictures under the network and objective of `settings`, for a single look.
 
     Nothing is compiled: that takes longer than the few passes it would speed up.
     """
-    uncompiled = replace(settings, kernels="direct")
-    return _posed(uncompiled, problem.content, problem.styles, engine, lambda function: function)
+    uncompiled = settings.model_copy(update={"kernels": "direct"})
+    return _build(uncompiled, problem.content, problem.styles, engine, lambda function: function)
 
 
-def _posed(settings, content, styles, engine, compile, progress=None) -> Problem:
-    extractor = extractors.build(
-        name=settings.extractor.name,
+def _build(
+    settings: Settings,
+    content: images.Picture,
+    styles: list[images.Picture],
+    engine: Engine,
+    compile: Callable,
+    progress: Progress | None = None,
+) -> Problem:
+    wanted = settings.objective.terms
+    needs_defaults = any(DEFAULT_LAYERS in term.get("layers", ()) for term in wanted.values())
+    extractor = networks.build(
+        settings.extractor.name,
+        settings.extractor.target,
+        settings.extractor.options,
         weights=settings.weights,
-        pooling=settings.extractor.pooling,
         kernels=engine.kernels(settings.kernels),
         seed=settings.seed,
         progress=progress,
+        taps=None if needs_defaults else objective.layers_of(_terms(wanted)),
         pixels=content.pixels[..., 0].size,
-        taps=(*settings.objective.content.layers, *settings.objective.style.layers),
     )
+    if needs_defaults:
+        wanted = _with_layers(wanted, extractor)
     blend = settings.style_blend or [1.0] * len(styles)
-    terms = settings.objective
     built = objective.build(
         extractor,
+        _terms(wanted),
         content.pixels,
         [(style.pixels, weight) for style, weight in zip(styles, blend, strict=True)],
-        objective.ContentTerm(
-            tuple(terms.content.layers), terms.content.weight, terms.content.normalisation
-        ),
-        objective.StyleTerm(
-            tuple(terms.style.layers),
-            terms.style.weight,
-            terms.style.normalisation,
-            terms.style.statistic,
-        ),
-        objective.VariationTerm(
-            terms.variation.weight, terms.variation.kind, terms.variation.scale
-        ),
         compile=compile,
         dtype=engine.dtype,
         network_dtype=engine.network_dtype,
     )
     return Problem(content, styles, extractor, built)
+
+
+def _terms(wanted: Mapping[str, dict[str, Any]]) -> dict[str, tuple[terms.Term, float]]:
+    return {name: terms.create(name, term) for name, term in wanted.items()}
+
+
+def _with_layers(
+    wanted: Mapping[str, dict[str, Any]], extractor: Extractor
+) -> dict[str, dict[str, Any]]:
+    """The terms with the layers that suit this network where they ask for them."""
+    defaults = networks.default_layers(extractor)
+    chosen = {}
+    for name, term in wanted.items():
+        chosen[name] = term
+        if DEFAULT_LAYERS in term.get("layers", ()):
+            kind = term.get("target", name)
+            if kind not in defaults:
+                raise SettingsError(f"objective.{name}.layers: name layers of {extractor.name}")
+            chosen[name] = term | {"layers": defaults[kind]}
+    return chosen
 
 
 def start_image(settings: Settings, content: np.ndarray) -> np.ndarray:
@@ -99,9 +123,3 @@ def start_image(settings: Settings, content: np.ndarray) -> np.ndarray:
             f"init={settings.init} has shape {picture.pixels.shape}, the content {content.shape}"
         )
     return picture.pixels
-
-
-def describe(picture: images.Picture) -> schema.Picture:
-    """A picture's facts for the record."""
-    height, width, _ = picture.pixels.shape
-    return schema.Picture(name=picture.name, sha256=picture.sha256, height=height, width=width)

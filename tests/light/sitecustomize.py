@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 TOYS = (
-    "nstbench.engine.backends",
+    "nstbench.engine",
     "nstbench.transfer.problem",
     "nstbench.optimizers",
     "skimage.metrics",  # brings half of SciPy

@@ -1,0 +1,84 @@
+"""Networks whose layers follow one another: the VGGs and AlexNet, from weights of our own reading.
+
+Only what lies below the deepest wanted tap is computed and kept.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from keras import ops
+
+from nstbench.engine import kernels
+from nstbench.engine.kernels import Fast
+from nstbench.networks.extractor import Extractor, Origin
+from nstbench.networks.weights import CAFFE, TORCHVISION, NetworkWeights
+
+Step = Callable[[Any, Mapping], Any]  # (tensor, parameters) -> tensor
+
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # BGR, of ImageNet, on 0..255
+TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, of ImageNet, on 0..1
+TORCHVISION_STD = (0.229, 0.224, 0.225)
+
+
+def sequence(
+    loaded: NetworkWeights,
+    steps: Mapping[str, Step],
+    fast: Mapping[str, Fast],
+    taps: Collection[str] | None,
+    defaults: Mapping[str, Sequence[str]],
+) -> Extractor:
+    """An extractor whose taps `steps` follow one another; it holds what `taps` need.
+
+    `fast` says by layer where the fast kernels are used; a layer left out has the direct ones.
+    """
+    names = list(steps)
+    depth = max((names.index(tap) for tap in taps or names if tap in steps), default=len(names))
+    needed = {name.removesuffix(".pre") for name in names[: depth + 1]}
+    parameters = {
+        name: {
+            # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
+            key: ops.copy(ops.convert_to_tensor(array))
+            for key, array in kernels.prepare(*layer, fast.get(name, Fast.NOWHERE)).items()
+        }
+        for name, layer in loaded.layers.items()
+        if name in needed
+    }
+    preprocess = _PREPROCESSING[loaded.preprocessing]
+
+    def compute(image, parameters, layers):
+        x, found = preprocess(image), {}
+        for tap, step in steps.items():
+            if len(found) == len(set(layers)):
+                break
+            x = step(x, parameters)
+            if tap in layers:
+                found[tap] = x
+        return found
+
+    origin = Origin(loaded.source, loaded.sha256)
+    return Extractor(loaded.network, origin, parameters, tuple(steps), compute, defaults)
+
+
+def convolution(name: str, convolve: Callable[[Any, Mapping], Any]) -> dict[str, Step]:
+    """The two steps of a layer: `name.pre`, then `name` behind its ReLU."""
+    return {
+        f"{name}.pre": lambda x, parameters: convolve(x, parameters[name]),
+        name: lambda x, parameters: ops.relu(x),
+    }
+
+
+def _caffe(image):
+    """RGB in [0, 1] to BGR in 0..255 minus ImageNet's mean."""
+    return 255.0 * ops.flip(image, axis=-1) - _like(image, CAFFE_MEAN)
+
+
+def _torchvision(image):
+    """RGB in [0, 1], minus ImageNet's mean, over its standard deviation."""
+    return (image - _like(image, TORCHVISION_MEAN)) / _like(image, TORCHVISION_STD)
+
+
+def _like(image, channels: tuple[float, ...]):
+    return ops.convert_to_tensor(channels, dtype=image.dtype)
+
+
+_PREPROCESSING = {CAFFE: _caffe, TORCHVISION: _torchvision}
