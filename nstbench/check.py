@@ -6,6 +6,8 @@ given as for a run. Exit code 1 when a clause fails.
 
 import io
 import itertools
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,7 @@ from nstbench import errors
 from nstbench.errors import NstbenchError
 
 PROBLEM = ("size=32", "weights=random", "epochs=3", "steps_per_epoch=4")
-ENOUGH = 60  # evaluations: no further step is begun
+ENOUGH_S = 8.0  # seconds: no further step is begun, once two are made
 MOST = 600  # evaluations of one trial; a step that needs more cannot be checked in a minute
 
 
@@ -119,7 +121,7 @@ def clauses(begin: Callable, steps: int, box: bool) -> Iterator[Verdict]:
 
     `begin()` makes the same minimisation every time, ready to step, and its `Counting` engine.
     """
-    trial, resumable = _undisturbed(begin, steps, enough=ENOUGH)
+    trial, resumable = _undisturbed(begin, steps, seconds=ENOUGH_S)
     yield _finite(trial)
     yield _moves(trial)
     again, _ = _undisturbed(begin, trial.steps)
@@ -169,13 +171,15 @@ def _beginning(settings) -> Callable:
     return begin
 
 
-def _undisturbed(begin, steps: int, enough: int = MOST) -> tuple[Trial, bool]:
-    """A trajectory of `steps` steps, fewer after `enough` evaluations; whether it can resume."""
+def _undisturbed(begin, steps: int, seconds: float = math.inf) -> tuple[Trial, bool]:
+    """A trajectory of `steps` steps, fewer (but two) after `seconds`; whether it can resume."""
     begun, engine = begin()
-    trial = Trial(images=[begun.image])
+    trial, began = Trial(images=[begun.image]), time.monotonic()
     with engine.scope():
-        while not trial.finished and trial.steps < steps and engine.calls < enough:
+        while not trial.finished and trial.steps < steps:
             _advance(trial, begun, engine)
+            if trial.steps >= 2 and time.monotonic() - began > seconds:
+                break
     begun.close()
     return trial, begun.resumable
 
