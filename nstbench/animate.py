@@ -145,7 +145,7 @@ def read(run: Path, clock: str) -> Film:
     Raises `SettingsError` where there is no run or it has no snapshots, `RecordError` where its
     record cannot be read.
     """
-    from nstbench.report.reader import display_name
+    from nstbench.report.data.reader import display_name
     from nstbench.run.record import read_record, read_rows, snapshots
     from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 

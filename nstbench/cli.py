@@ -1,40 +1,30 @@
-"""The command line: settings in, exit code out, every mistake one line.
+"""The command line, the one front door: settings or a command in, exit code out.
 
 Exit codes: 0 done (a diverged run is a result), 1 a run failed, 2 a setting is wrong, 130 stopped.
-Nothing heavy is imported before it is needed: `--help` answers at once.
+Every mistake is one line. Nothing heavy is imported before it is needed: `--help` answers at once.
 """
 
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+from nstbench import arguments as given
 from nstbench import errors
 
-HELP = """\
-nstbench: an optimizer benchmark on one real problem, neural style transfer with VGG-19
+if TYPE_CHECKING:
+    from nstbench.settings.model import Settings
 
-  python -m nstbench optimizer=adam lr=0.02 epochs=500             one run
-  python -m nstbench -m optimizer=adam,adagrad lr=0.02,0.1         every combination, resumable
-  python -m nstbench suite=table1 repeats=3                        a named suite, interleaved
-  python -m nstbench.report                                        figures, tables, verdicts
-
-Settings (name=value, any order; conf/config.yaml explains them all):
-  optimizer  adam adamw nadam adamax adagrad adadelta rmsprop sgd lion ftrl adafactor
-             lbfgs lbfgsb
-  lr  epochs  steps_per_epoch  size  content  style  init  seed  snapshots  weights  kernels  out
-  objective=...  extractor=...  experiment=...  optimizer.beta_1=0.99  objective.style.weight=1e-3
-
-Sweeps (conf/sweep.yaml): repeats=5 (interleaved), time_limit=3600 (seconds per run), vectorize=8
-  (runs in one batch), epochs_scale=0.02 (a shorter suite), hydra/launcher=joblib | slurm | ray
-
-Options:
-  -m, --multirun   run every combination of comma-separated values
-  --cfg            print the composed settings and stop
-  --version        print the version
-  -h, --help       this text
-"""
-
-FLAGS = ("-m", "--multirun", "--cfg", "--version", "-h", "--help")
+# Where each command's `main(arguments) -> exit code` is.
+COMMANDS = {
+    "report": "nstbench.report.__main__",
+    "check": "nstbench.check",
+    "speed": "nstbench.speed.__main__",
+    "visualize": "nstbench.visualize.__main__",
+    "animate": "nstbench.animate",
+}
 
 
 def entry() -> None:
@@ -44,68 +34,96 @@ def entry() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        return _command(first, list(arguments[1:]))
     stopped = "stopped; the same command continues"
-    return errors.exit_code("nstbench", lambda: _dispatch(list(arguments)), stopped)
+    return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), stopped)
+
+
+def _command(name: str, arguments: list[str]) -> int:
+    """What a command of its own does; `check` is described here, for its module needs Keras."""
+    if name == "check" and (not arguments or {*given.HELP} & set(arguments)):
+        from nstbench import help
+
+        print(help.of_check(), end="")
+        return 0
+    return import_module(COMMANDS[name]).main(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:
-    flags = [a for a in arguments if a.startswith("-")]
-    overrides = [a for a in arguments if not a.startswith("-")]
-    for flag in flags:
-        if flag not in FLAGS:
-            raise errors.unknown("option", flag, FLAGS)
-    if "-h" in flags or "--help" in flags:
-        print(HELP, end="")
-        return 0
-    if "--version" in flags:
+    flags = [a for a in arguments if given.is_flag(a)]
+    overrides = [a for a in arguments if not given.is_flag(a)]
+    _refuse_unknown(flags, overrides)
+    if {*given.HELP} & set(flags):
+        from nstbench import help
+
+        print(help.of_runs(), end="")
+    elif "--version" in flags:
         from importlib.metadata import version
 
         print(version("nstbench"))
-        return 0
-    if "--cfg" in flags:
-        return _print_settings(overrides)
-    keys = {override.split("=", 1)[0] for override in overrides}
-    is_sweep = {"-m", "--multirun"} & set(flags) or keys & {"suite", "repeats", "vectorize"}
-    if is_sweep or _has_folder(overrides):
-        from nstbench.sweep import launch as sweep
-
-        return sweep.main(overrides)
-    return _run_one(overrides)
-
-
-def _has_folder(overrides: list[str]) -> bool:
-    from nstbench.sweep import plan
-
-    return any(map(plan.names_folder, overrides))
-
-
-def _print_settings(overrides: list[str]) -> int:
-    from omegaconf import OmegaConf
-
-    from nstbench.settings import compose
-
-    print(OmegaConf.to_yaml(compose.resolve(overrides).model_dump(mode="json")), end="")
+    elif "--cfg" in flags:
+        _print_settings(overrides)
+    elif given.is_sweep(arguments):
+        return _sweep(flags, overrides)
+    else:
+        return _run_one(overrides)
     return 0
 
 
-def _run_one(overrides: list[str]) -> int:
-    from nstbench.settings import compose, identity
+def _refuse_unknown(flags: list[str], overrides: list[str]) -> None:
+    for flag in flags:
+        if flag == given.CONFIG_DIR:
+            raise errors.SettingsError(f"{flag} needs a folder: {flag} my_conf")
+        if flag not in given.FLAGS:
+            raise errors.unknown("option", flag, given.FLAGS)
+    for word in overrides:
+        if "=" not in word and get_close_matches(word, COMMANDS, cutoff=0.7):
+            raise errors.unknown("command", word, COMMANDS)
 
-    settings = compose.resolve(overrides)
+
+def _print_settings(overrides: list[str]) -> None:
+    from omegaconf import OmegaConf
+
+    print(OmegaConf.to_yaml(_composed(overrides).model_dump(mode="json")), end="")
+
+
+def _sweep(flags: list[str], overrides: list[str]) -> int:
+    from nstbench.sweep import launch
+
+    multirun = bool({*given.MULTIRUN} & set(flags))
+    return launch.main(overrides, multirun, dry=given.DRY_RUN in flags)
+
+
+def _run_one(overrides: list[str]) -> int:
+    settings = _composed(overrides)
     signal.signal(signal.SIGTERM, _interrupt)
     from nstbench.run.progress import Progress, quiet_start
     from nstbench.run.record import read_record
+    from nstbench.settings import identity
 
-    done = read_record(identity.run_directory(settings))
+    directory = identity.run_directory(settings)
+    done = read_record(directory)
     already = done is not None and done.status.is_final and not settings.force
     with Progress(settings) as progress:
         if not already:
             with quiet_start():
-                from nstbench.run import loop as runner
+                from nstbench.run import loop
 
-            done = runner.run(settings, progress)
-        progress.summary(done, identity.run_directory(settings), already)
+            done = loop.run(settings, progress)
+        progress.summary(done, directory, already)
     return 130 if done.status == "interrupted" else 0
+
+
+def _composed(overrides: list[str]) -> "Settings":
+    from nstbench.run.progress import quiet_start
+    from nstbench.settings import compose, inputs
+
+    with quiet_start():  # an optimizer from outside may bring a backend, which greets
+        settings = compose.resolve(overrides)
+    inputs.check(settings)
+    return settings
 
 
 def _interrupt(number, frame):

@@ -6,7 +6,6 @@ the others. Optimizers from outside have a file of their own.
 
 import math
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,13 +79,11 @@ def test_the_yaml_lists_every_hyperparameter_and_no_other(name):
 @pytest.mark.parametrize("name", ALL)
 def test_values_are_keras_s_defaults_unless_the_yaml_says_why(name):
     chosen_one = chosen(name).optimizer
-    make = outside.locate(chosen_one.target) if not chosen_one.target.startswith("scipy.") else None
-    if not (isinstance(make, type) and issubclass(make, keras.optimizers.Optimizer)):
+    if not chosen_one.target.startswith("keras."):
         pytest.skip("not Keras's")
-    defaults = outside.parameters(make)
-    on_purpose = {("adamw", "weight_decay"), ("lamb", "weight_decay")}
+    defaults = outside.parameters(outside.locate(chosen_one.target))
     for key, value in chosen_one.options.items():
-        if (name, key) not in on_purpose:
+        if "weight_decay" not in key:  # decay is meant for a network's weights
             assert value == defaults[key] or value == pytest.approx(defaults[key]), key
 
 
@@ -195,15 +192,17 @@ def test_steps_leave_pixels_in_the_box_however_long(engine, name):
     assert (inside | ~np.isfinite(one.image)).all()
 
 
-def test_divergence_ends_the_steps(engine):
+def test_a_step_that_asks_for_evaluations_ends_where_one_is_not_finite(engine):
     def terms(images, parameters):
         return {"log": ops.sum(ops.log(images - 0.2), axis=(1, 2, 3))}
 
     first = np.full((SIDE, SIDE, 3), 0.9, np.float32)
-    for name in ("sgd", "lbfgs"):
-        epoch = descent(engine, chosen(name, "lr=10"), Objective(terms, {}), first).advance(9)
-        assert epoch.finished == minimise.NOT_FINITE
-        assert not epoch.evaluations[-1].is_finite
+    epoch = descent(engine, chosen("lbfgs", "lr=10"), Objective(terms, {}), first).advance(9)
+    assert epoch.finished == minimise.NOT_FINITE
+    assert [e.is_finite for e in epoch.evaluations].count(False) == 1
+    assert not epoch.evaluations[-1].is_finite
+    epoch = descent(engine, chosen("sgd", "lr=10"), Objective(terms, {}), first).advance(9)
+    assert len(epoch.steps) == 9 and not all(e.is_finite for e in epoch.steps)
 
 
 def test_lbfgsb_counts_what_scipy_counts(engine):
@@ -235,28 +234,32 @@ def test_lbfgsb_says_why_it_stops(engine):
     assert epochs[-1].steps == ()
 
 
-def test_lbfgs_that_can_go_no_lower_starts_afresh_once_and_ends(engine):
-    """Without an end it would repeat one search for the rest of its budget (review, R1)."""
-    one = on_valley(engine, chosen("lbfgs"))
-    epochs = [one.advance(50) for _ in range(12)]
-    ended = next(epoch for epoch in epochs if epoch.finished)
-    assert ended.finished in ("no further decrease", "no descent direction is left")
-    assert epochs[-1].steps == ()
-
-
-def test_lbfgs_finds_the_minimum_of_a_quadratic(engine):
-    """n-dimensional and convex: with its search it needs few steps, and beats every rate of sgd."""
+def bowl():
+    """n-dimensional and convex."""
     scale = np.linspace(1, 30, SIDE * SIDE * 3).reshape(SIDE, SIDE, 3).astype("float32")
 
     def terms(images, parameters):
         loss = ops.sum(parameters["scale"] * ops.square(images - 0.5), axis=(1, 2, 3))
-        return {"bowl": loss}
+        return {"bowl": loss + 1.0}
 
-    bowl = Objective(terms, {"scale": ops.convert_to_tensor(scale)})
-    one = minimise.create(engine, bowl, start(), LBFGS(engine))
+    return Objective(terms, {"scale": ops.convert_to_tensor(scale)})
+
+
+def test_lbfgs_finds_the_minimum_of_a_quadratic(engine):
+    """With its search it needs few steps, and beats every rate of sgd."""
+    one = minimise.create(engine, bowl(), start(), LBFGS(engine))
     epoch = one.advance(25)
-    assert one.evaluate().loss < 1e-8 * epoch.steps[0].loss
-    np.testing.assert_allclose(one.image, 0.5, atol=1e-3)
+    assert one.evaluate().loss - 1 < 1e-6 * epoch.steps[0].loss
+    np.testing.assert_allclose(one.image, 0.5, atol=1e-2)
+
+
+def test_lbfgs_that_can_go_no_lower_starts_afresh_once_and_ends(engine):
+    """Without an end it would repeat one search for the rest of its budget (one ulp is enough)."""
+    one = minimise.create(engine, bowl(), start(), LBFGS(engine))
+    epochs = [one.advance(50) for _ in range(4)]
+    ended = next(epoch for epoch in epochs if epoch.finished)
+    assert ended.finished in ("no further decrease", "no descent direction is left")
+    assert epochs[-1].steps == ()
 
 
 @pytest.mark.parametrize("setting", ["optimizer.line_search=exact", "optimizer.memory=0"])

@@ -68,7 +68,7 @@ def test_neither_tensorflow_nor_the_runner_is_imported(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     imported = done.stdout.split("IMPORTED")[1].split()
-    assert "nstbench.report.verdicts" in imported
+    assert "nstbench.report.judge.verdicts" in imported
     assert not set(imported) & set(HEAVY)
 
 

@@ -9,11 +9,19 @@ import pytest
 import yaml
 from synthetic import SyntheticRun, table1, write_runs
 
-from nstbench.report import curves, drawings, figures, interactive, plots, sheets, style
-from nstbench.report.compare import competitors
-from nstbench.report.reader import read
-from nstbench.report.settings import load
-from nstbench.report.verdicts import judge
+from nstbench.report.data.compare import competitors
+from nstbench.report.data.reader import read
+from nstbench.report.data.settings import load
+from nstbench.report.figures import (
+    curves,
+    draw,
+    drawings,
+    interactive,
+    looks,
+    picture_sheets,
+    plots,
+)
+from nstbench.report.judge.verdicts import judge
 
 SETTINGS = load()
 CONF = Path(__file__).parents[1] / "conf"
@@ -37,22 +45,22 @@ def with_figure08(repeats=2):
 
 def test_every_optimizer_of_the_project_has_a_style_of_its_own():
     names = {path.stem for path in (CONF / "optimizer").glob("*.yaml")}
-    assert names and names <= set(style.STYLES)
-    looks = list(style.STYLES.values())
-    assert len({(look.colour, look.marker) for look in looks}) == len(looks)
-    assert len({look.marker for look in looks}) == len(looks)  # tells all apart without colour
+    assert names and names <= set(looks.STYLES)
+    styles = list(looks.STYLES.values())
+    assert len({(look.colour, look.marker) for look in styles}) == len(styles)
+    assert len({look.marker for look in looks}) == len(styles)  # tells all apart without colour
 
 
 def test_styles_that_share_a_colour_differ_in_dash():
-    looks = list(style.STYLES.values())
-    for a in looks:
-        for b in looks:
+    styles = list(looks.STYLES.values())
+    for a in styles:
+        for b in styles:
             assert a is b or a.colour != b.colour or a.dash != b.dash
 
 
 def test_an_unknown_optimizer_has_a_style_that_both_renderers_know():
-    look = style.style_of("no such optimizer")
-    assert look.plotly_marker and look.linestyle and style.marker_points(look.marker)
+    look = looks.style_of("no such optimizer")
+    assert look.plotly_marker and look.linestyle and looks.marker_points(look.marker)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +234,8 @@ def test_runs_without_a_finite_loss_have_no_curve_and_break_nothing(tmp_path):
 
 def test_the_contact_sheet_follows_the_reports_table(tmp_path):
     runs = runs_of(tmp_path, SyntheticRun("lbfgs", 1.0), *table1(2))
-    [gallery] = sheets.galleries(runs, SETTINGS.table)
-    captions = [cell.caption.split("\n")[0] for cell in sheets.contact_sheet(gallery).cells]
+    [gallery] = picture_sheets.galleries(runs, SETTINGS.table)
+    captions = [cell.caption.split("\n")[0] for cell in picture_sheets.contact_sheet(gallery).cells]
     assert captions[:4] == ["content", "style", "1. Adam 0.02", "2. Adagrad 0.02"]
     assert captions[-2:] == ["10. RMSprop 0.001", "L-BFGS 1"] and len(captions) == 13
 
@@ -239,18 +247,18 @@ def test_systems_share_one_sheet_whatever_their_pictures(tmp_path):
         SyntheticRun("adam", experiment="sketch_colouring", content="sketch", style="glass"),
     ]
     runs = runs_of(tmp_path, *systems, *table1(1))
-    [sheet] = sheets.systems_sheet(runs, SETTINGS.table)
+    [sheet] = picture_sheets.systems_sheet(runs, SETTINGS.table)
     captions = [cell.caption.split("\n")[0] for cell in sheet.cells]
     assert captions[:4] == ["content: portrait", "content: sketch", "style: glass", "style: waves"]
     assert sorted(captions[4:]) == ["gatys_paper", "sketch_colouring", "tf_tutorial"]
     rows = [run for run in runs if (run.experiment or "").startswith("table1")]
-    assert sheets.systems_sheet(rows, SETTINGS.table) == []
+    assert picture_sheets.systems_sheet(rows, SETTINGS.table) == []
 
 
 def test_every_style_of_a_run_is_among_its_inputs(tmp_path):
     [run] = runs_of(tmp_path, SyntheticRun("adam"))
     two = run.record.model_copy(update={"style": [*run.record.style, *run.record.style]})
-    cells = sheets.inputs(replace(run, record=two))
+    cells = picture_sheets.inputs(replace(run, record=two))
     assert [cell.caption for cell in cells] == ["content", "style", "style 2"]
     assert [cell.path.name for cell in cells] == ["content.png", "style.png", "style_2.png"]
 
@@ -258,8 +266,8 @@ def test_every_style_of_a_run_is_among_its_inputs(tmp_path):
 def test_side_by_side_shows_what_each_had_after_the_same_seconds(tmp_path):
     fast = SyntheticRun("adam", frames=(2, 4, 6, 8))
     slow = SyntheticRun("sgd", frames=(2, 4, 6, 8), slowness=2)
-    [sheet], missing = sheets.equal_time(runs_of(tmp_path, fast, slow))
-    assert not missing and sheet.columns == len(sheets.SHARES_OF_TIME)
+    [sheet], missing = picture_sheets.equal_time(runs_of(tmp_path, fast, slow))
+    assert not missing and sheet.columns == len(picture_sheets.SHARES_OF_TIME)
     epochs = [cell.caption.split("\n")[1] for cell in sheet.cells]
     # One epoch of the fast one takes 0.05 s, of the slow one 0.1 s; they share 0.5 s.
     none = "no snapshot by then"
@@ -269,23 +277,23 @@ def test_side_by_side_shows_what_each_had_after_the_same_seconds(tmp_path):
 
 def test_without_snapshots_no_strip_is_made_but_a_reason(tmp_path):
     runs = runs_of(tmp_path, SyntheticRun("adam"))
-    for made, missing in (sheets.filmstrips(runs), sheets.equal_time(runs)):
+    for made, missing in (picture_sheets.filmstrips(runs), picture_sheets.equal_time(runs)):
         assert made == [] and "snapshots" in missing[0].reason
 
 
 def test_a_filmstrip_has_few_frames_and_ends_with_the_result(tmp_path):
     runs = runs_of(tmp_path, SyntheticRun("adam", epochs=30, frames=tuple(range(1, 30))))
-    [strip], _ = sheets.filmstrips(runs)
-    assert len(strip.cells) == sheets.MOST_FRAMES
+    [strip], _ = picture_sheets.filmstrips(runs)
+    assert len(strip.cells) == picture_sheets.MOST_FRAMES
     assert strip.cells[-1].path.name == "image.png"
 
 
 def test_a_picture_that_cannot_be_read_leaves_its_place_empty(tmp_path):
     [run] = runs_of(tmp_path, SyntheticRun("adam"))
     (run.path / "image.png").write_bytes(b"no picture")
-    [gallery] = sheets.galleries([run], SETTINGS.table)
-    with style.print_style():
-        drawn = figures.draw_sheet(sheets.contact_sheet(gallery))
+    [gallery] = picture_sheets.galleries([run], SETTINGS.table)
+    with looks.print_style():
+        drawn = draw.draw_sheet(picture_sheets.contact_sheet(gallery))
     assert [len(axes.images) for axes in drawn.axes] == [1, 1, 0]
 
 
@@ -295,12 +303,12 @@ def test_a_picture_that_cannot_be_read_leaves_its_place_empty(tmp_path):
 def test_print_and_page_show_the_same_numbers_in_the_same_style(tmp_path):
     [plot] = curves.all_curves(runs_of(tmp_path, *table1(2)[:3], SyntheticRun("sgd", 1.0)))
     for axis in plot.x:
-        with style.print_style():
-            lines = figures.draw(plot, axis).axes[0].lines
+        with looks.print_style():
+            lines = draw.draw(plot, axis).axes[0].lines
         traces = [t for t in interactive.plotly(plot)["traces"][axis] if "marker" in t]
         assert len(lines) == len(traces) == len(plot.series)
         for line, trace, series in zip(lines, traces, plot.series, strict=True):
-            look = style.style_of(series.optimizer)
+            look = looks.style_of(series.optimizer)
             assert list(line.get_xdata()) == trace["x"] and list(line.get_ydata()) == trace["y"]
             assert line.get_color() == trace["line"]["color"] == look.colour
             assert line.get_marker() == look.marker
@@ -348,5 +356,5 @@ def test_one_repeat_has_a_ratio_but_no_interval(tmp_path):
     ratios = drawings.collect(runs, SETTINGS, judge(SETTINGS, runs)).ratios
     assert all(ratio.measured and ratio.low is None for ratio in ratios.ratios)
     assert competitors(runs)
-    with style.print_style():
-        assert figures.draw_ratios(ratios).axes
+    with looks.print_style():
+        assert draw.draw_ratios(ratios).axes

@@ -4,8 +4,8 @@ import json
 
 from synthetic import SyntheticRun, write_run
 
-from nstbench.report.objectives import objectives_sheet, objectives_table, sets_of_objectives
-from nstbench.report.reader import read
+from nstbench.report.data.reader import read
+from nstbench.report.tables.objectives import objectives_sheet, objectives_table, sets_of_objectives
 
 
 def write(results, run, yardstick=None):

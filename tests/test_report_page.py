@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from synthetic import SyntheticRun, table1, write_run, write_runs
 
-from nstbench.report import page
 from nstbench.report.build import contents, find
-from nstbench.report.reader import read
-from nstbench.report.settings import load
+from nstbench.report.data.reader import read
+from nstbench.report.data.settings import load
+from nstbench.report.page import page
 from nstbench.run.schema import Status
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from synthetic import SyntheticRun, write_runs
 
-from nstbench.report import reader, settings
-from nstbench.report.profiles import costs_table, profiles, shares
+from nstbench.report.data import reader, settings
+from nstbench.report.figures.profiles import costs_table, profiles, shares
 
 TARGETS = settings.load().targets
 
@@ -56,7 +56,7 @@ def test_the_shares_rise_to_the_share_of_instances_solved(tmp_path):
 
 def test_costs_are_medians_over_repeats(tmp_path):
     runs = runs_on(tmp_path, "a", optimizers=("adam",), repeats=3)
-    from nstbench.report.compare import competitors
+    from nstbench.report.data.compare import competitors
 
     costs = costs_table(competitors(runs), [runs], TARGETS)
     assert costs.shape == (1, 3)

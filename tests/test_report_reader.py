@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import SyntheticRun, record, table1, write_run, write_runs
 
-from nstbench.report import reader
+from nstbench.report.data import reader
 from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nstbench.report.statistics import bootstrap, paired_ratio, repeats_needed, spread_share
+from nstbench.report.judge.statistics import bootstrap, paired_ratio, repeats_needed, spread_share
 
 positive = st.floats(0.01, 100)
 pairs = st.lists(st.tuples(positive, positive), min_size=2, max_size=12)

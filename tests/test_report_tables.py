@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from synthetic import TABLE1, SyntheticRun, suite, table1, write_run, write_runs
 
-from nstbench.report import compare, reader, settings, tables, targets
-from nstbench.report.ranking import ranking
-from nstbench.report.timing import timing_table
+from nstbench.report.data import compare, reader, settings
+from nstbench.report.judge import targets
+from nstbench.report.tables import table as table_module
+from nstbench.report.tables.ranking import ranking
+from nstbench.report.tables.timing import timing_table
 from nstbench.run.schema import Status
 
 SETTINGS = settings.load()
@@ -253,23 +255,23 @@ class TestWriting:
     @pytest.fixture
     def table(self):
         frame = pd.DataFrame({"name": ["a|b_<i>&%$#{}~^\\"], "value": [1.25]})
-        return tables.Table("odd", "Odd | names", "Read it", frame, frame, ["50% of_it <b>"])
+        return table_module.Table("odd", "Odd | names", "Read it", frame, frame, ["50% of_it <b>"])
 
     def test_csv_keeps_the_numbers(self, table, tmp_path):
-        paths = {path.suffix: path for path in tables.write(table, tmp_path / "deep")}
+        paths = {path.suffix: path for path in table_module.write(table, tmp_path / "deep")}
         assert set(paths) == {".csv", ".md", ".tex"}
         back = pd.read_csv(io.StringIO(paths[".csv"].read_text()))
         pd.testing.assert_frame_equal(back, table.frame)
 
     def test_markdown_cells_cannot_break_the_table_or_hold_markup(self, table):
-        lines = tables.markdown(table).splitlines()
+        lines = table_module.markdown(table).splitlines()
         row = next(line for line in lines if line.startswith("| a"))
         assert row.replace("\\|", "").count("|") == 3
-        assert "<" not in tables.markdown(table)
+        assert "<" not in table_module.markdown(table)
         assert lines[-1].startswith("- 50% of_it")
 
     def test_latex_is_escaped(self, table):
-        text = tables.latex(table)
+        text = table_module.latex(table)
         assert r"a|b\_<i>\&\%\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}" in text
         assert text.startswith("% Odd | names\n")
         assert r"\toprule" in text
@@ -288,7 +290,7 @@ class TestWriting:
         ],
     )
     def test_numbers_are_readable(self, value, text):
-        assert tables.number(value) == text
+        assert table_module.number(value) == text
 
 
 def test_a_run_name_with_markup_stays_text_in_every_file(tmp_path):
@@ -296,4 +298,4 @@ def test_a_run_name_with_markup_stays_text_in_every_file(tmp_path):
     runs = reader.read(tmp_path).runs
     table = ranking(compare.groups(runs)[0], SETTINGS)
     assert "<script>" in table.shown["Competitor"][0]
-    assert "<script>" not in tables.markdown(table)
+    assert "<script>" not in table_module.markdown(table)

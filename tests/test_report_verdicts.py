@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from synthetic import TABLE1, table1, write_runs
 
-from nstbench.report import reader, settings, verdicts
-from nstbench.report.verdicts import Outcome, Reported, combine
+from nstbench.report.data import reader, settings
+from nstbench.report.judge import verdicts
+from nstbench.report.judge.verdicts import Decision, Reported, combine
 from nstbench.run.schema import Clocks
 
 SETTINGS = settings.load()
-SUPPORTED, REFUTED = Outcome.SUPPORTED, Outcome.REFUTED
-NO_DIFFERENCE, NOT_DECIDED = Outcome.NO_DIFFERENCE, Outcome.NOT_DECIDED
+SUPPORTED, REFUTED = Decision.SUPPORTED, Decision.REFUTED
+NO_DIFFERENCE, NOT_DECIDED = Decision.NO_DIFFERENCE, Decision.NOT_DECIDED
 
 
 def judged(results, runs):

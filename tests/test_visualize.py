@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from nstbench.errors import SettingsError
+from nstbench.files import conf_dir
 from nstbench.pictures.images import Picture
-from nstbench.settings import config
 from nstbench.visualize import grids, inside, options, sheets
 from nstbench.visualize.__main__ import main
 
@@ -26,24 +26,24 @@ def resolve(command, *arguments):
 def test_defaults_come_from_conf_and_main_settings_keep_their_meaning():
     own, settings = options.resolve("reconstruct_style", ["steps=7", "style=wave", "size=64"])
     assert own.poolings == ["max", "avg"] and own.steps == 7
-    assert own.layers == [f"block{n}_conv1" for n in range(1, 6)]
-    assert (settings.style, settings.size, settings.init) == ("wave", 64, "noise")
+    assert own.layers is None and own.term["statistic"] == "gram"
+    assert (settings.style, settings.size, settings.init) == (("wave",), 64, "noise")
     assert (settings.weights, settings.optimizer.name) == ("normalised", "lbfgs")
     assert settings.out == "results/visualize"
 
 
 def test_any_network_of_keras_is_named_directly():
     _, settings = options.resolve("layers", ["extractor=resnet50"])
-    assert settings.extractor.name == "resnet50" and settings.extractor.pooling is None
+    assert settings.extractor.name == "resnet50" and settings.extractor.options == {}
     _, settings = options.resolve("layers", ["extractor=vgg16"])
-    assert settings.extractor.pooling == "max"
+    assert settings.extractor.options == {"pooling": "max"}
 
 
 @pytest.mark.parametrize(
     ("command", "argument", "message"),
     [
         ("features", "layr=block1_conv1", "did you mean layer"),
-        ("features", "count=many", "count: "),
+        ("features", "count=many", "count=many must be a whole number"),
         ("features", "count=0", "count=0 must be at least 1"),
         ("filters", "contnet=cat", "did you mean content"),
         ("filters", "size=huge", "size"),
@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_one_line(command, argument, message):
 
 def test_layers_have_the_shapes_of_their_features():
     _, settings = resolve("layers", "extractor=alexnet", "size=64")
-    shapes = inside.layer_shapes(settings)
+    shapes = {name: layer.shape for name, layer in inside.layers(settings).items()}
     assert shapes["conv1"] == (15, 15, 64) and shapes["pool1"] == (7, 7, 64)
     assert shapes["conv5.pre"] == shapes["conv5"] == (3, 3, 256)
 
@@ -81,8 +81,7 @@ def test_filters_are_in_the_pictures_own_order_of_colours():
 
 
 def test_features_are_the_networks():
-    from nstbench import networks
-    from nstbench.engine import backends as engine
+    from nstbench import engine, networks
 
     _, settings = resolve("features", "content=cat")
     picture, maps = inside.features(settings, "block2_conv1", first=100, count=64)
@@ -104,18 +103,23 @@ def test_features_begin_with_the_first_convolution_and_know_their_limits():
 
 
 def test_targets_are_one_layer_each_and_growing_subsets():
-    content = inside.content_targets(["a", "b"])
-    assert [(t.content.layers, t.style.layers) for t in content] == [(["a"], []), (["b"], [])]
-    style = inside.style_targets(["a", "b"])
-    assert [t.style.layers for t in style] == [["a"], ["a", "b"]]
-    assert [t.style.weight for t in style] == [1.0, 0.5] and style[0].content.layers == []
+    own, settings = resolve("reconstruct_content")
+    content = inside.targets(settings, own.term, ["a", "b"], growing=False)
+    assert [t.terms["content"]["layers"] for t in content] == [["a"], ["b"]]
+    own, settings = resolve("reconstruct_style")
+    style = inside.targets(settings, own.term, ["a", "b"], growing=True)
+    assert [t.terms["style"]["layers"] for t in style] == [["a"], ["a", "b"]]
+    assert [t.terms["style"]["weight"] for t in style] == [1.0, 0.5]
+    assert [list(t.terms) for t in (*content, *style)] == [["content"]] * 2 + [["style"]] * 2
+    (*_, last) = inside.targets(settings, own.term, None, growing=True)
+    assert last.terms["style"]["layers"] == [f"block{n}_conv1" for n in range(1, 6)]
 
 
 def test_a_first_layers_features_give_the_picture_back():
     """Random filters are as good as any here: 64 of them over 3 colours lose nothing much."""
-    _, settings = resolve("reconstruct_content", "content=cat", "layers=[block1_conv1]")
+    own, settings = resolve("reconstruct_content", "content=cat", "layers=[block1_conv1]")
     stages = []
-    targets = inside.content_targets(["block1_conv1"])
+    targets = inside.targets(settings, own.term, own.layers, growing=False)
     (made,) = inside.reconstruct(settings, targets, ["avg"], 40, stages.append)
     from nstbench.pictures import images
 
@@ -196,6 +200,32 @@ def test_every_picture_is_one_command(tmp_path, capsys):
             assert np.ptp(np.asarray(picture.convert("L"))) > 100
 
 
+OWN = """
+import keras
+
+
+def build():
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
+    return keras.Model(inputs, keras.layers.Conv2D(5, 3, strides=2, name="second")(x), name="small")
+"""
+
+
+def test_a_network_of_ones_own_is_looked_into_like_any_other(tmp_path, capsys):
+    (tmp_path / "my_net.py").write_text(OWN)
+    common = [f"extractor={tmp_path}/my_net.py:build", "size=32", f"out={tmp_path}"]
+    assert main(["layers", *common]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["first", "4", "32", "x", "32", "style"]
+    assert lines[2].split() == ["second", "5", "15", "x", "15", "content,", "style"]
+    assert main(["filters", *common]) == 0
+    assert main(["features", "layer=second", "count=3", *common]) == 0
+    made = ["reconstruct", "style", "steps=2", "weights=imagenet", *common]
+    assert main(made) == 0
+    assert len(list(tmp_path.glob("*.png"))) == 3
+    assert capsys.readouterr().out.splitlines()[-1] == f"{tmp_path}/reconstruct_style_brushwork.png"
+
+
 def test_layers_are_listed(capsys):
     assert main(["layers", "size=32"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -228,5 +258,5 @@ def test_help_imports_nothing_heavy():
 
 
 def test_every_command_has_its_numbers_in_conf():
-    files = {path.stem for path in (config.conf_dir() / "visualize").glob("*.yaml")}
+    files = {path.stem for path in (conf_dir() / "visualize").glob("*.yaml")}
     assert files == set(options.OPTIONS)

@@ -16,7 +16,8 @@ import numpy as np
 from nstbench import outside
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.networks.extractor import Extractor, Request
-from nstbench.networks.models import application_functions, from_model, plain
+from nstbench.networks.models import application_functions, from_model
+from nstbench.networks.names import plain
 
 OURS = {
     "include_top": False,

@@ -5,11 +5,9 @@ from typing import Any
 
 from nstbench import errors
 from nstbench.networks import alexnet, applications, outside, stages, vgg
-from nstbench.networks.extractor import Extractor, Origin, Request
-from nstbench.networks.models import application_functions, from_model, plain
+from nstbench.networks.extractor import Extractor, Request
+from nstbench.networks.names import application_names, is_application
 from nstbench.networks.weights import Progress
-
-__all__ = ["Extractor", "Origin", "Progress", "build", "default_layers", "from_model", "names"]
 
 KERNELS = ("direct", "fast")
 BUILT_IN = {"vgg19": vgg.build, "vgg16": vgg.build, "alexnet": alexnet.build}
@@ -26,7 +24,9 @@ def build(
     taps: Collection[str] | None = None,
     pixels: int = 256 * 256,
 ) -> Extractor:
-    """The extractor `name`: one of `names()`, or under any name what the path `target` gives.
+    """The extractor `name`: "vgg19", "vgg16", "alexnet" or a model of `keras.applications`.
+
+    With a `target`, the network that this path gives, whatever the name.
 
     `options` are the network's own, e.g. `{"pooling": "avg"}` of a VGG. `weights` as in
     `weights.load`; a model of `keras.applications` knows "imagenet", "random" and a path, one from
@@ -45,15 +45,9 @@ def build(
         return outside.build(request)
     if name in BUILT_IN:
         return BUILT_IN[name](request)
-    known = names()
-    if plain(name) in BUILT_IN or plain(name) not in map(plain, known):
-        raise errors.unknown("extractor", name, known)
+    if not is_application(name):
+        raise errors.unknown("extractor", name, {*BUILT_IN, *application_names()})
     return applications.build(request)
-
-
-def names() -> tuple[str, ...]:
-    """All names that `build` knows without a target: its own and those of `keras.applications`."""
-    return tuple(dict.fromkeys((*BUILT_IN, *application_functions())))
 
 
 def default_layers(extractor: Extractor) -> dict[str, list[str]]:

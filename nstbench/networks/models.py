@@ -10,6 +10,7 @@ from keras import ops
 
 from nstbench.errors import SettingsError
 from nstbench.networks.extractor import Extractor, Origin, values_digest
+from nstbench.networks.names import plain
 from nstbench.networks.stages import default_layers
 
 
@@ -96,10 +97,6 @@ def preprocess_input(name: str):
     if function is None:
         return lambda image: image
     return getattr(keras.applications, function.__module__.rpartition(".")[2]).preprocess_input
-
-
-def plain(name: str) -> str:
-    return name.lower().replace("_", "")
 
 
 def _check_size(name: str, model, image) -> None:

@@ -89,7 +89,7 @@ class LBFGS:
             return Trial(t, evaluation.loss, float(facts[0]), (point, at_point))
 
         best = strong_wolfe(trial, Trial(0.0, loss, slope, (x, gradient)), length, largest)
-        if best.t == 0.0:
+        if best.loss >= loss:
             return self._stalled(x, gradient, loss, state)
         point, gradient = best.payload
         return point, after | {"loss": np.array(best.loss), "gradient": gradient}, None

@@ -41,7 +41,7 @@ class Minimisation(Protocol):
         """Trace and compile what a step needs; leaves the state as it was."""
 
     def advance(self, steps: int) -> Epoch:
-        """Take up to `steps` updates."""
+        """Take up to `steps` updates; a fused step goes on where a loss is not finite."""
 
     def evaluate(self) -> Evaluation:
         """The loss of `image`; counts as no evaluation of the run."""
@@ -104,8 +104,7 @@ class _Fused:
             _plain(self._engine.to_numpy(values), number, number)
             for number, values in zip(numbers, results, strict=True)
         )
-        finite = all(evaluation.is_finite for evaluation in evaluations)
-        return Epoch(evaluations, evaluations, None if finite else NOT_FINITE)
+        return Epoch(evaluations, evaluations)
 
     def evaluate(self) -> Evaluation:
         return _plain(self._engine.to_numpy(self._probe(at_point=True)), self._taken, self._taken)

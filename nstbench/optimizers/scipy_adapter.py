@@ -118,8 +118,7 @@ class SciPyOptimizer:
         self._conversation = None
 
     def init(self, x) -> dict[str, Any]:
-        if self._conversation:
-            self._conversation.stop()
+        self.close()
         self._shape, self._dtype = x.shape, keras.backend.standardize_dtype(x.dtype)
         start = np.array(ops.convert_to_numpy(x), np.float64).ravel()
         if self._dense:
@@ -136,6 +135,8 @@ class SciPyOptimizer:
         self._iterated = False
         try:
             event = self._event or self._next()
+            if isinstance(event, Ended) and not event.error:
+                raise NstbenchError(f"{self._name} has returned without an evaluation")
             while not isinstance(event, Ended):
                 evaluation, answer = self._evaluate(event.x, evaluate)
                 if not evaluation.is_finite:
@@ -149,6 +150,11 @@ class SciPyOptimizer:
             raise
         self._event = event
         return self._place, {}, self._ended(event) if isinstance(event, Ended) else None
+
+    def close(self) -> None:
+        """End the method's thread, wherever it waits."""
+        if self._conversation:
+            self._conversation.stop()
 
     def _next(self, answer=None):
         """The method's next question, or its end; iterations that it finishes before are noted."""
@@ -200,27 +206,31 @@ class _Iterated:
 
 
 class _Function:
-    """The objective as SciPy calls it: value and gradient at one point are one evaluation."""
+    """The objective as SciPy calls it: value and gradient at one point are one evaluation.
+
+    Whoever asks for the value at the same point again has it evaluated again.
+    """
 
     def __init__(self, ask: Callable):
         self._ask = ask
         self._x = None
+        self._left: dict[str, Any] = {}  # what is known at x and has not been asked for
 
     def value(self, x, *args) -> float:
-        return self._at(x)[0]
+        return self._at(x, "value")
 
     def gradient(self, x, *args) -> np.ndarray:
-        return self._at(x)[1].copy()
+        return self._at(x, "gradient")
 
     def iterated(self, *args, intermediate_result=None, **kwargs) -> None:
         self._ask(_Iterated(_vector(args[0] if args else intermediate_result.x)))
 
-    def _at(self, x):
+    def _at(self, x, part: str):
         point = _vector(x)
-        if self._x is None or not np.array_equal(point, self._x):
-            self._known = self._ask(_Wanted(point))
-            self._x = point
-        return self._known
+        if part not in self._left or not np.array_equal(point, self._x):
+            loss, gradient = self._ask(_Wanted(point))
+            self._x, self._left = point, {"value": loss, "gradient": gradient}
+        return self._left.pop(part)
 
 
 def _vector(x) -> np.ndarray:

@@ -102,10 +102,14 @@ class _Loop:
         counters.pending_steps += part.steps
         counters.pending_evaluations += part.evaluations
         whole = len(counters.pending_steps) == self._settings.steps_per_epoch
-        if counters.pending_steps and (whole or part.finished):
+        if not (whole or part.finished):
+            return
+        evaluations = [*counters.pending_steps, *counters.pending_evaluations]
+        if counters.pending_steps:
             self._store_epoch(counters.pending_steps, counters.pending_evaluations)
             counters.pending_steps, counters.pending_evaluations = [], []
-        if any(not e.is_finite for e in (*part.steps, *part.evaluations)):
+        # At an epoch's end, so that what is on record does not depend on how it was parted.
+        if not all(evaluation.is_finite for evaluation in evaluations):
             self._session.status = Status.DIVERGED
         elif part.finished:
             self._session.finished_early = part.finished

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from nstbench.arguments import computes
+
 PACKAGES = ("nstbench", "tensorflow", "keras", "numpy", "jax", "torch", "hydra-core")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -175,29 +177,13 @@ def other_runs() -> int:
     """Running processes of nstbench other than this one, its parents and its children."""
     me = psutil.Process()
     family = {me.pid} | {p.pid for p in me.parents()} | {p.pid for p in me.children(recursive=True)}
-    processes = psutil.process_iter(["cmdline", "status"])
+    processes = psutil.process_iter(["cmdline", "cwd", "status"])
     return sum(
         process.pid not in family
         and process.info["status"] != psutil.STATUS_ZOMBIE
-        and is_run(process.info["cmdline"] or [])
+        and computes(process.info["cmdline"] or [], process.info["cwd"] or ".")
         for process in processes
     )
-
-
-def is_run(command: list[str]) -> bool:
-    """Whether a command line is that of a process which computes, not one that waits for some."""
-    words = command[1:]
-    script = Path(words[0]).name in ("nstbench", "nstbench.exe") if words else False
-    module = words[words.index("-m") + 1 :][:1] if "-m" in words else []
-    if not script and module[:1] not in (
-        ["nstbench"],
-        ["nstbench.sweep.worker"],
-        ["nstbench.speed"],
-    ):
-        return False
-    rest = words[1:] if script else words[words.index("-m") + 2 :]
-    waits = ("-m", "--multirun", "suite=", "repeats=")
-    return not any(word.startswith(waits) for word in rest)
 
 
 def other_gpu_processes() -> int:

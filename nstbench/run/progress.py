@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from nstbench.errors import NstbenchError
 from nstbench.run.schema import RunRecord, Status
 from nstbench.settings.model import Settings
 
@@ -125,6 +126,8 @@ def quiet_start() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
+        except NstbenchError:  # says in one line what is wrong
+            raise
         except BaseException:
             hidden.seek(0)
             os.write(screen, hidden.read())

@@ -126,7 +126,7 @@ class Session:
             machine=provenance.of_machine(settings, self.engine),
             versions=provenance.versions(settings),
             load=load,
-            timing_valid=over and not notes,
+            timing_valid=self.status.is_final and not notes,
             timing_notes=notes,
             clocks=schema.Clocks(**(dict.fromkeys(CLOCKS, 0.0) | seconds)),
             **results,

@@ -8,7 +8,6 @@ what stands on a command line or in a file's name.
 import copy
 import functools
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,12 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from nstbench import errors, outside
+from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
-from nstbench.networks.names import DEFAULT_LAYERS, application_names
+from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
-from nstbench.settings.values import CONFIG_DIR, GROUPS
+from nstbench.settings.values import GROUPS
 
 BACKENDS = ("tensorflow", "jax", "torch")  # of `KERAS_BACKEND`
 FROM_OUTSIDE = ("optimizer", "schedule", "extractor")  # groups that a path can stand for
@@ -174,36 +174,20 @@ def _choice(group: str, name: str, roots: tuple[str, ...]) -> sections.Choice:
 
 def _check_choices(given: Given) -> None:
     for group, name in given.groups.items():
-        if _is_free(group, name, given.folders):
+        if _is_outside(group, name, given.folders):
             continue
         offered = choices(group, given.folders)
         if name not in offered:
-            near = _applications() if group == "extractor" else ()
+            near = application_names() if group == "extractor" else ()
             raise errors.unknown(group, name, {*offered, *near})
 
 
 def _is_outside(group: str, name: str, folders: Sequence[str]) -> bool:
-    """Whether a choice is a path, and no YAML file's name."""
+    """Whether a choice needs no YAML file: a path, or a network of Keras by its name."""
     if name in choices(group, folders):
         return False
-    is_application = group == "extractor" and name in application_names()
-    return is_application or (group in FROM_OUTSIDE and outside.is_path(name))
-
-
-def _is_free(group: str, name: str, folders: Sequence[str]) -> bool:
-    """Whether a choice needs no YAML file: a path, or a network of Keras by its name."""
-    if _is_outside(group, name, folders):
-        return True
-    is_network = group == "extractor" and name not in choices(group, folders)
-    return is_network and name.replace("_", "") in _applications()
-
-
-@functools.cache
-def _applications() -> frozenset[str]:
-    """Models of `keras.applications`, as they may be typed; read off its files, not imported."""
-    folder = Path(find_spec("keras").origin).parent / "applications"
-    text = "".join(path.read_text() for path in folder.glob("*/__init__.py"))
-    return frozenset(name.lower() for name in re.findall(r"import ([A-Z]\w+) as", text))
+    is_network = group == "extractor" and is_application(name)
+    return is_network or (group in FROM_OUTSIDE and outside.is_path(name))
 
 
 @functools.cache
@@ -216,7 +200,7 @@ def _base(
     """
     folders = roots[1:]
     overrides = [
-        f"~{group}" if _is_free(group, name, folders) else f"{group}={name}"
+        f"~{group}" if _is_outside(group, name, folders) else f"{group}={name}"
         for group, name in groups
     ]
     if folders:
@@ -232,7 +216,7 @@ def _base(
     del composed["hydra"]
     tree = OmegaConf.to_container(composed, resolve=False)
     for group in FROM_OUTSIDE:
-        if _is_free(group, chosen[group], folders):
+        if _is_outside(group, chosen[group], folders):
             tree[group] = {}  # what an experiment says there is for the one that it names
     return tree, {group: chosen[group] for group in GROUPS if group != "experiment"}
 

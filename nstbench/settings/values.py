@@ -13,11 +13,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
+from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 
 FILES = ("content", "style", "init", "weights", "out", "targets")  # values that may be paths
 GROUPS = ("optimizer", "schedule", "objective", "extractor", "experiment")  # folders of `conf/`
-CONFIG_DIR = "--config-dir"
 NAMED = (*FILES, *GROUPS, "suite", CONFIG_DIR)  # values that are read as they stand
 
 _FUNCTION = re.compile(r"(choice|glob|range|sort|shuffle|interval)\(.*\)")

@@ -145,7 +145,7 @@ def draw_bars(session: Session, folder: Path) -> list[Path]:
     """Median seconds per evaluation, a bar a competitor, a panel a size; the line is the floor."""
     from matplotlib.figure import Figure
 
-    from nstbench.report.style import BLUE, SKY
+    from nstbench.report.figures.looks import BLUE, SKY
 
     sizes = session.sizes
     peers = list(dict.fromkeys(peer for peer, _ in session.evaluation))
@@ -189,7 +189,7 @@ def draw_curve(session: Session, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    from nstbench.report.style import BLUE
+    from nstbench.report.figures.looks import BLUE
 
     sizes, seconds = list(session.curve), list(session.curve.values())
     pixels = np.array(sizes, float) ** 2

@@ -23,7 +23,7 @@ from nstbench.errors import RecordError
 from nstbench.run.record import read_record
 from nstbench.run.schema import Clocks, RunRecord, Status
 from nstbench.sweep.plan import Run
-from nstbench.sweep.worker import Outcome
+from nstbench.sweep.supervise import Outcome
 
 POLL_S = 1.0  # seconds between two looks, each a few stat calls per run: nothing beside a run
 LOG_EVERY_S = 60.0  # seconds between two lines of a log while nothing changes
@@ -44,7 +44,7 @@ class _Seen:
     clocks: Clocks | None = None  # once it is over
 
 
-class Board:
+class LiveTable:
     """Shows the progress of `runs` while its `with` block lasts; `done` were complete before."""
 
     def __init__(self, runs: Sequence[Run], done: int, console: Console | None = None):
@@ -65,7 +65,7 @@ class Board:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._logged = time.monotonic()
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "LiveTable":
         self._bars.start()
         self._thread.start()
         return self
@@ -162,10 +162,10 @@ def _figures(run: Run, outcome: Outcome) -> tuple[str, str, str]:
     if not _is_final(outcome) or record is None or not record.final or not record.clocks:
         return "", "", outcome.error or ""
     loss = "not finite" if record.final.loss is None else f"{record.final.loss:.6g}"
-    return loss, f"{record.clocks.total_s:.1f}", "" if record.timing_valid else _doubt(record)
+    return loss, f"{record.clocks.total_s:.1f}", "" if record.timing_valid else _warning(record)
 
 
-def _doubt(record: RunRecord) -> str:
+def _warning(record: RunRecord) -> str:
     """Why a run's seconds are no timing: the first reason; the record has them all."""
     first, *more = record.timing_notes or ["no reason given"]
     return f"not a timing: {first}" + (f" (and {len(more)} more)" if more else "")

@@ -1,34 +1,32 @@
 """What a sweep is to run: suites, combinations and repeats become a list of runs."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from nstbench.arguments import CONFIG_DIR, names_folder
 from nstbench.errors import SettingsError, unknown
+from nstbench.files import conf_dir
 from nstbench.pictures import images
-from nstbench.settings import config
-from nstbench.settings.config import Settings
-
-PICTURES = ("content", "style")  # settings that take a folder, too
-SUITE_KEYS = ("experiments", "sweep", "overrides", "repeats", "time_limit", "vectorize")
+from nstbench.settings import compose, identity, values
+from nstbench.settings.model import Settings
+from nstbench.settings.values import FILES
+from nstbench.sweep import suites
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a sweep. Runs of one `group` share a problem and may advance as one batch."""
+    """One run of a sweep."""
 
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...]  # the arguments that run exactly this
     directory: Path
-    settings: dict[str, Any]  # of a `config.Settings`, as plain data
-    group: str
+    settings: Settings
 
     @property
     def id(self) -> str:
@@ -36,121 +34,111 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        return self.settings["epochs"]
+        return self.settings.epochs
 
     @property
     def force(self) -> bool:
-        return self.settings["force"]
+        return self.settings.force
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs in the order in which they are started, and how they are carried out."""
+    """The runs as they are listed, and how they are carried out."""
 
     runs: tuple[Run, ...]
     launcher: tuple[str, ...]  # Hydra's own overrides: hydra/launcher=... hydra.launcher...=...
     time_limit: float | None  # seconds
-    vectorize: int
 
 
-def make(arguments: Sequence[str]) -> Plan:
+def make(arguments: Sequence[str], multirun: bool = True) -> Plan:
     """The plan of a command line such as `["suite=table1", "size=64", "repeats=3"]`.
 
-    A suite gives experiments (`experiments`, globs over `conf/experiment`), combinations (`sweep`)
-    or both, and settings for all of its runs (`overrides`); the command line's own settings come
-    last and win. A folder as content or style stands for every picture in it. Repeats are
-    interleaved: all runs once, then all again. Raises `SettingsError` for what cannot be read, and
-    when nothing would run.
+    A suite gives rows, experiments, combinations, or parts of other suites, and settings for all of
+    its runs; the command line's own settings come last and win. `optimizer=` chooses among the rows
+    of a suite that has rows. A folder as content or style stands for every picture in it. Commas in
+    names of files part them only with `multirun` (-m). Repeats are interleaved: all runs once, then
+    all again. Raises `SettingsError` for what cannot be read, and when nothing would run.
     """
-    given = _parse(arguments)
-    launcher = [texts for key, texts in given.items() if key.startswith("hydra")]
-    options, suite = _options(given)
+    given, folders = _parse(arguments, multirun)
+    launcher = [text for key, texts in given.items() if key.startswith("hydra") for text in texts]
+    options, suite = _options(given, folders)
     ours = {k: v for k, v in given.items() if not k.startswith("hydra") and k not in options}
     if options["repeats"] > 1 and "repeat" in ours:
         raise SettingsError("repeats=... numbers the runs itself: leave repeat=... away")
-    jobs = _with_rates(
-        [job for block in _blocks(suite) for job in product(*(block | ours).values())]
-    )
-    runs = list(_distinct(_runs(jobs, options["repeats"])))
-    return Plan(
-        tuple(runs),
-        tuple(text for texts in launcher for text in texts),
-        options["time_limit"],
-        options["vectorize"],
-    )
+    blocks = _blocks(suite, folders)
+    chosen = [block | _rest(block, ours) for block in _chosen_rows(blocks, ours)]
+    jobs = [[*_flags(folders), *job] for block in chosen for job in product(*block.values())]
+    runs = _distinct(_runs(_with_rates(jobs), options["repeats"]))
+    return Plan(tuple(runs), tuple(launcher), options["time_limit"])
 
 
-def batches(runs: Iterable[Run], at_most: int) -> list[tuple[Run, ...]]:
-    """Runs that advance together: of one group, `at_most` each, in the order of their first."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.group, []).append(run)
-    made = [
-        tuple(members[start : start + at_most])
-        for members in groups.values()
-        for start in range(0, len(members), at_most)
-    ]
-    order = {run.directory: number for number, run in enumerate(runs)}
-    return sorted(made, key=lambda batch: order[batch[0].directory])
+def launch_order(runs: Sequence[Run]) -> list[Run]:
+    """Repeat after repeat; the competitors of one in a random order, always the same one.
+
+    So that no competitor always follows the same other one, or is always first.
+    """
+    keyed = {run.directory: (run.settings.repeat, _shuffled(run)) for run in runs}
+    return sorted(runs, key=lambda run: keyed[run.directory])
 
 
-def _parse(arguments: Sequence[str]) -> dict[str, list[str]]:
-    """Each key with its overrides, one per value of a sweep; of a key given twice the last wins."""
-    parser = OverridesParser.create()
+def _shuffled(run: Run) -> float:
+    return random.Random(run.id).random()
+
+
+def _parse(
+    arguments: Sequence[str], multirun: bool
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Each key with its arguments, one per value of a sweep, and the folders of YAML files.
+
+    Of a key given twice the last wins.
+    """
     parsed: dict[str, list[str]] = {}
+    folders: list[str] = []
     for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException:
-            raise SettingsError(
-                f"cannot read {argument!r}; settings look like optimizer=adam,adagrad lr=0.02"
-            ) from None
-        key = override.get_key_element()
+        key, text = values.split(argument)
+        if key == CONFIG_DIR:
+            folders.append(compose.checked_folder(text))
+            continue
         parsed.pop(key, None)
-        texts = [argument] if not override.is_sweep_override() else _values(key, override)
-        parsed[key] = [each for text in texts for each in _opened(key, text)]
-    return parsed
+        parsed[key] = [argument]
+        if not key.startswith("hydra"):
+            texts = _alternatives(key, text, tuple(folders), multirun)
+            parsed[key] = [one for each in texts for one in _opened(key, each)]
+    return parsed, tuple(folders)
 
 
-def names_folder(argument: str) -> bool:
-    """Whether `argument` gives a folder of pictures as content or style: a sweep, then."""
-    key, _, source = argument.partition("=")
-    return key in PICTURES and images.is_folder(source.strip("'\""))
+def _alternatives(key: str, text: str, folders: tuple[str, ...], multirun: bool) -> list[str]:
+    if key in FILES and not multirun:
+        return [text]
+    return values.alternatives(key, text, lambda: compose.choices(key, folders))
 
 
 def _opened(key: str, text: str) -> list[str]:
-    """One override per picture where `text` names a folder of them, else `text` alone."""
-    if not names_folder(text):
-        return [text]
-    folder = text.partition("=")[2].strip("'\"")
-    quoted = (path.replace("'", "\\'") for path in images.in_folder(folder))
-    return [f"{key}='{path}'" for path in quoted]
+    """One argument per picture where `text` is a folder of them, else the one for `text`."""
+    bare = values.unquoted(text)
+    if not names_folder(f"{key}={bare}"):
+        return [f"{key}={text}"]
+    return [f"{key}={path}" for path in images.in_folder(bare)]
 
 
-def _values(key: str, override: Override) -> list[str]:
-    """One override per value of a sweep."""
-    value = override.value()
-    if isinstance(value, Glob):
-        names = value.filter(config.choices(key))
-        if not names:
-            raise SettingsError(f"{override.input_line} matches nothing in conf/{key}")
-        return [f"{key}={name}" for name in names]
-    if not override.is_discrete_sweep():
-        raise SettingsError(f"{override.input_line} is no list of values; use choice or range")
-    return [f"{key}={text}" for text in override.sweep_string_iterator()]
+def _flags(folders: Sequence[str]) -> list[str]:
+    return [f"{CONFIG_DIR}={folder}" for folder in folders]
 
 
-def _options(given: dict[str, list[str]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _options(
+    given: dict[str, list[str]], folders: tuple[str, ...]
+) -> tuple[dict[str, Any], suites.Suite]:
     """How the sweep is carried out, from its defaults, the suite and the command line."""
-    defaults = OmegaConf.to_container(OmegaConf.load(config.conf_dir() / "sweep.yaml"))
+    defaults = OmegaConf.to_container(OmegaConf.load(conf_dir() / "sweep.yaml"))
     said = {key: _single(given[key]) for key in defaults if key in given}
-    suite = _suite(said.get("suite", defaults["suite"]))
-    options = defaults | {key: suite[key] for key in defaults if key in suite} | said
-    for key in ("repeats", "vectorize"):
-        if not isinstance(options[key], int) or options[key] < 1:
-            raise SettingsError(f"{key}={options[key]} must be a whole number of at least 1")
-    limit = options["time_limit"]
-    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+    suite = suites.load(said.get("suite", defaults["suite"]), folders)
+    options = defaults | {key: suite.options[key] for key in defaults if key in suite.options}
+    options |= said
+    repeats, limit = options["repeats"], options["time_limit"]
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+        raise SettingsError(f"repeats={repeats} must be a whole number of at least 1")
+    is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and limit > 0):
         raise SettingsError(f"time_limit={limit} must be a positive number of seconds, or null")
     return options, suite
 
@@ -158,108 +146,89 @@ def _options(given: dict[str, list[str]]) -> tuple[dict[str, Any], dict[str, Any
 def _single(texts: list[str]) -> Any:
     if len(texts) > 1:
         raise SettingsError(f"{' '.join(texts)}: one value is needed")
-    return OverridesParser.create().parse_override(texts[0]).value()
+    return values.read(*values.split(texts[0]))
 
 
-def _suite(name: str | None) -> dict[str, Any]:
-    if name is None:
-        return {}
-    if name not in config.choices("suite"):
-        raise unknown("suite", name, config.choices("suite"))
-    suite = OmegaConf.to_container(OmegaConf.load(config.conf_dir() / "suite" / f"{name}.yaml"))
-    if not isinstance(suite, dict) or not ({"experiments", "sweep"} & set(suite)):
-        raise SettingsError(f"suite {name} is empty: it needs experiments or sweep")
-    for key in suite:
-        if key not in SUITE_KEYS:
-            raise unknown(f"key of suite {name}", key, SUITE_KEYS)
-    return suite
-
-
-def _blocks(suite: dict[str, Any]) -> list[dict[str, list[str]]]:
+def _blocks(suite: suites.Suite, folders: tuple[str, ...]) -> list[suites.Block]:
     """The suite's parts, each a product of values; one empty part where there is no suite."""
-    shared = _parse(suite.get("overrides") or [])
-    sweep = suite.get("sweep") or []
-    parts = sweep if isinstance(sweep, list) else [sweep]
-    made = [shared | _product_part(part) for part in parts]
-    if "experiments" in suite:
-        names = _experiments(suite["experiments"] or [])
-        made.insert(0, shared | {"experiment": [f"experiment={name}" for name in names]})
-    if suite and not made:
-        raise SettingsError("the suite is empty")
-    return made or [{}]
+    blocks = []
+    for block in suite.blocks:
+        found = {
+            k: [t for text in ts for t in _listed(k, text, folders)] for k, ts in block.items()
+        }
+        blocks.append(suites.Block(found, is_row=block.is_row))
+    return blocks or [suites.Block()]
 
 
-def _product_part(part: dict[str, Any]) -> dict[str, list[str]]:
-    values = {key: value if isinstance(value, list) else [value] for key, value in part.items()}
-    if not values or not all(values.values()):
-        raise SettingsError("a suite's sweep has no values")
-    return {key: [f"{key}={value}" for value in listed] for key, listed in values.items()}
+def _listed(key: str, text: str, folders: tuple[str, ...]) -> list[str]:
+    """The arguments of one value in a suite: patterns of experiments are written out."""
+    if key != "experiment":
+        return [f"{key}={text}"]
+    names = compose.choices("experiment", folders)
+    matching = [name for name in names if fnmatchcase(name, text)]
+    if not matching:
+        raise unknown("experiment", text, names)
+    return [f"{key}={name}" for name in matching]
 
 
-def _experiments(patterns: Sequence[str]) -> list[str]:
-    """Names in `conf/experiment` that match, in the order of the patterns."""
-    names = config.choices("experiment")
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        matching = [name for name in names if fnmatchcase(name, pattern)]
-        if not matching:
-            raise unknown("experiment", pattern, names)
-        found.update(dict.fromkeys(matching))
-    if not found:
-        raise SettingsError("a suite's experiments are an empty list")
-    return list(found)
+def _chosen_rows(blocks: Sequence[suites.Block], ours: dict[str, list[str]]) -> list[suites.Block]:
+    """The blocks, of those that are rows just the ones of the optimizers that were asked for."""
+    wanted = ours.get("optimizer")
+    rows = [block for block in blocks if block.is_row and "optimizer" in block]
+    if wanted is None or not rows:
+        return list(blocks)
+    listed = [text for row in rows for text in row["optimizer"]]
+    for text in wanted:
+        if text not in listed:
+            names = {each.partition("=")[2] for each in listed}
+            raise unknown("optimizer of the suite's rows", text.partition("=")[2], names)
+    return [block for block in blocks if not block.is_row or set(block["optimizer"]) & set(wanted)]
 
 
-def _with_rates(jobs: Iterable[Sequence[str]]) -> list[list[str]]:
+def _rest(block: suites.Block, ours: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The command line's settings for a block; a row keeps its own optimizer."""
+    return {key: texts for key, texts in ours.items() if not (block.is_row and key == "optimizer")}
+
+
+def _with_rates(jobs: Iterable[Sequence[str]]) -> Iterator[list[str]]:
     """`lr_times=3` becomes the rate that is 3 times what the job would have without it.
 
     A job that also has a rate of its own keeps it.
     """
-    rates: dict[tuple[str, ...], float] = {}
-    made = []
     for job in jobs:
         factors = [text for text in job if text.startswith("lr_times=")]
-        rest = tuple(text for text in job if text not in factors)
-        rate = []
+        rest = [text for text in job if text not in factors]
         if factors and not any(text.startswith("lr=") for text in rest):
-            if rest not in rates:
-                rates[rest] = config.resolve(rest).lr
-            rate = [f"lr={rates[rest] * float(factors[0].partition('=')[2]):.4g}"]
-        made.append([*rest, *rate])
-    return made
+            rest.append(f"lr={_times(compose.resolve(rest), factors[0]):.4g}")
+        yield rest
 
 
-def _runs(jobs: list[list[str]], repeats: int) -> Iterable[Run]:
+def _times(settings: Settings, argument: str) -> float:
+    factor = values.read(*values.split(argument))
+    if settings.lr is None:
+        raise SettingsError(f"{argument}: {settings.optimizer.target} has no rate")
+    if isinstance(factor, bool) or not isinstance(factor, int | float):
+        raise SettingsError(f"{argument} must be a number")
+    return settings.lr * factor
+
+
+def _runs(jobs: Iterable[list[str]], repeats: int) -> Iterator[Run]:
     """All jobs once, then all again, and so on."""
-    resolved = [config.resolve(job) for job in jobs]
+    resolved = [(job, compose.resolve(job)) for job in jobs]
     for repeat in range(repeats):
-        for job, settings in zip(jobs, resolved, strict=True):
+        for job, settings in resolved:
             if repeats == 1:
                 yield _run(job, settings)
-            else:
-                yield _run([*job, f"repeat={repeat}"], replace(settings, repeat=repeat))
+                continue
+            command = (*job, f"repeat={repeat}")
+            yield _run(command, settings.model_copy(update={"repeat": repeat, "command": command}))
 
 
-def _run(job: list[str], settings: Settings) -> Run:
-    return Run(
-        overrides=tuple(job),
-        directory=config.run_directory(settings).absolute(),
-        settings={k: v for k, v in asdict(settings).items() if k != "command"},
-        group=_group(settings),
-    )
+def _run(job: Sequence[str], settings: Settings) -> Run:
+    return Run(tuple(job), identity.run_directory(settings).absolute(), settings)
 
 
-def _group(settings: Settings) -> str:
-    """Equal for runs that may be lanes of one batch."""
-    if settings.optimizer.name in ("lbfgs", "lbfgsb"):  # they advance one picture at a time
-        return config.run_id(settings)
-    own = {"optimizer", "lr", "repeat", "init", "experiment", "reported_seconds", "command"}
-    if settings.weights != "random":  # the seed is that of the start image alone
-        own.add("seed")
-    return config.digest({k: v for k, v in asdict(settings).items() if k not in own})
-
-
-def _distinct(runs: Iterable[Run]) -> Iterable[Run]:
+def _distinct(runs: Iterable[Run]) -> Iterator[Run]:
     """Of runs that share a directory, the first."""
     seen: set[Path] = set()
     for run in runs:

@@ -15,11 +15,11 @@ python -m nstbench.visualize COMMAND [name=value ...]: pictures of the inside of
   reconstruct content    from noise to the content's features, one layer at a time
   reconstruct style      from noise to the style's Gram matrices in more and more layers
 
-  python -m nstbench.visualize layers extractor=resnet50
+  python -m nstbench.visualize layers extractor=resnet50            # or extractor=./my_net.py:build
   python -m nstbench.visualize features layer=block3_conv1 content=cat size=256 first=0 count=64
   python -m nstbench.visualize reconstruct style style=wave size=128 steps=100
 
-Their own settings: layer  first  count  layers  poolings  steps  (conf/visualize explains them)
+Their own settings: layer  first  count  layers  poolings  steps  term  (conf/visualize explains)
 The main command's: content  style  size  keep_aspect  extractor  weights  seed  device  out  ...
 Pictures go to results/visualize (out=...).
 """
@@ -56,15 +56,17 @@ def _dispatch(arguments: list[str]) -> None:
         _print_layers(settings, done)
 
 
-def _print_layers(settings, shapes) -> None:
+def _print_layers(settings, layers) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("layer", box=None, pad_edge=False)
     table.add_column("channels", justify="right")
     table.add_column(f"positions at size={settings.size}", justify="right")
-    for layer, (rows, columns, channels) in shapes.items():
-        table.add_row(layer, str(channels), f"{rows} x {columns}")
+    table.add_column("taken by default for")
+    for name, layer in layers.items():
+        rows, columns, channels = layer.shape
+        table.add_row(name, str(channels), f"{rows} x {columns}", ", ".join(layer.default_for))
     Console(highlight=False).print(table)
 
 

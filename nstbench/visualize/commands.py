@@ -7,26 +7,24 @@ from pathlib import Path
 
 from nstbench.pictures import images
 from nstbench.run.progress import Progress
-from nstbench.settings.config import Settings
+from nstbench.settings.model import Settings
 from nstbench.visualize import grids, inside, sheets
-from nstbench.visualize import options as shapes
+from nstbench.visualize.options import Features, Options, Reconstruct
 
 
-def layers(
-    options: shapes.Layers, settings: Settings, progress: Progress
-) -> dict[str, tuple[int, int, int]]:
-    """Shapes by layer, from the image upwards."""
-    return inside.layer_shapes(settings, progress.download)
+def layers(options: Options, settings: Settings, progress: Progress) -> dict[str, inside.Layer]:
+    """Every layer, from the image upwards."""
+    return inside.layers(settings, progress.download)
 
 
-def filters(options: shapes.Filters, settings: Settings, progress: Progress) -> Path:
+def filters(options: Options, settings: Settings, progress: Progress) -> Path:
     """`filters_<network>.png`."""
     network = settings.extractor.name
     kernel = inside.filters(settings, progress.download)
     return _save(sheets.filters(kernel, network, _weights(settings)), settings, "filters", network)
 
 
-def features(options: shapes.Features, settings: Settings, progress: Progress) -> Path:
+def features(options: Features, settings: Settings, progress: Progress) -> Path:
     """`features_<network>_<layer>_<picture>.png`."""
     network = settings.extractor.name
     picture, maps = inside.features(
@@ -36,25 +34,26 @@ def features(options: shapes.Features, settings: Settings, progress: Progress) -
     return _save(grid, settings, "features", network, maps.layer, picture.name)
 
 
-def reconstruct_content(
-    options: shapes.Reconstruct, settings: Settings, progress: Progress
-) -> Path:
+def reconstruct_content(options: Reconstruct, settings: Settings, progress: Progress) -> Path:
     """`reconstruct_content_<picture>.png`."""
     target = images.load(settings.content, settings.size, settings.keep_aspect)
-    made = _made(inside.content_targets(options.layers), options, settings, progress)
+    made = _made(options, settings, progress, growing=False)
     grid = sheets.content(target, made, options.steps, _weights(settings))
     return _save(grid, settings, "reconstruct_content", target.name)
 
 
-def reconstruct_style(options: shapes.Reconstruct, settings: Settings, progress: Progress) -> Path:
+def reconstruct_style(options: Reconstruct, settings: Settings, progress: Progress) -> Path:
     """`reconstruct_style_<picture>.png`."""
-    target = images.load(settings.styles[0], settings.size, settings.keep_aspect)
-    made = _made(inside.style_targets(options.layers), options, settings, progress)
+    target = images.load(settings.style[0], settings.size, settings.keep_aspect)
+    made = _made(options, settings, progress, growing=True)
     grid = sheets.style(target, made, options.steps, _weights(settings))
     return _save(grid, settings, "reconstruct_style", target.name)
 
 
-def _made(targets, options, settings, progress) -> list[inside.Reconstruction]:
+def _made(
+    options: Reconstruct, settings: Settings, progress: Progress, growing: bool
+) -> list[inside.Reconstruction]:
+    targets = inside.targets(settings, options.term, options.layers, growing)
     return list(
         inside.reconstruct(
             settings, targets, options.poolings, options.steps, progress.stage, progress.download

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nstbench.report.style import print_style
+from nstbench.report.figures.looks import print_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

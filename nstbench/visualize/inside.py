@@ -3,21 +3,31 @@
 Arrays in, arrays out; nothing is drawn here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from nstbench import engine as engines
-from nstbench import errors, networks, optimizers
-from nstbench.networks import models
+from nstbench import errors, networks
+from nstbench.engine.base import Engine
+from nstbench.networks import Extractor, Progress, models
 from nstbench.networks import weights as network_weights
-from nstbench.networks.weights import Progress
+from nstbench.optimizers import find, minimise, schedules
 from nstbench.pictures import images
-from nstbench.settings import config
-from nstbench.settings.config import Settings
+from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.transfer import problem as problems
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tap: its features' (rows, columns, channels), and the terms that take it by default."""
+
+    shape: tuple[int, int, int]
+    default_for: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,34 +54,45 @@ class Reconstruction:
     loss: float
 
 
-def layer_shapes(
-    settings: Settings, progress: Progress | None = None
-) -> dict[str, tuple[int, int, int]]:
-    """(rows, columns, channels) of every layer's features for a picture of `settings.size`."""
+def layers(settings: Settings, progress: Progress | None = None) -> dict[str, Layer]:
+    """Every layer, from the image upwards, for a picture of `settings.size`.
+
+    Names and shapes need no trained weights: a built-in network is drawn at random.
+    """
+    weights = "random" if settings.extractor.target is None else settings.weights
     engine = engines.load(settings.device)
     with engine.scope():
-        extractor = _extractor(settings, progress)
+        extractor = _extractor(settings.model_copy(update={"weights": weights}), progress)
         grey = np.full((1, settings.size, settings.size, 3), 0.5, np.float32)
         found = extractor.features(
             ops.convert_to_tensor(grey), extractor.parameters, extractor.layers
         )
-    return {layer: tuple(found[layer].shape[1:]) for layer in extractor.layers}
+    defaults = networks.default_layers(extractor)
+    return {
+        layer: Layer(
+            tuple(found[layer].shape[1:]),
+            tuple(term for term, chosen in defaults.items() if layer in chosen),
+        )
+        for layer in extractor.layers
+    }
 
 
 def filters(settings: Settings, progress: Progress | None = None) -> np.ndarray:
     """The first layer's kernels in the picture's RGB: `(k, k, 3, n)`."""
     name = settings.extractor.name
-    if name in network_weights.NETWORKS:
+    if settings.extractor.target is None and name in network_weights.NETWORKS:
         loaded = network_weights.load(name, settings.weights, progress, settings.seed)
         kernel, _ = next(iter(loaded.layers.values()))
         is_bgr = loaded.preprocessing == network_weights.CAFFE
         return kernel[:, :, ::-1] if is_bgr else kernel
     extractor = _extractor(settings, progress)
-    arrays = (np.asarray(ops.convert_to_numpy(a)) for a in extractor.parameters)
+    arrays = (
+        np.asarray(ops.convert_to_numpy(each)) for each in keras.tree.flatten(extractor.parameters)
+    )
     kernel = next((a for a in arrays if a.ndim == 4 and a.shape[2] == 3), None)
     if kernel is None:
         raise errors.SettingsError(f"the first layer of {name} is no convolution of colours")
-    return kernel[:, :, ::-1] if _reads_bgr(name) else kernel
+    return kernel[:, :, ::-1] if _reads_bgr(extractor.name) else kernel
 
 
 def _reads_bgr(name: str) -> bool:
@@ -109,76 +130,86 @@ def features(
     return picture, Maps(layer, values[..., first : first + count], first, channels)
 
 
-def _first_convolution(extractor: networks.Extractor) -> str:
+def _first_convolution(extractor: Extractor) -> str:
     """After its ReLU where the network names that."""
     names = [tap for tap in extractor.layers if not tap.endswith(".pre")]
     return next((tap for tap in names if "conv" in tap), names[0])
 
 
-def _extractor(settings: Settings, progress: Progress | None) -> networks.Extractor:
-    pooling = settings.extractor.pooling
+def _extractor(settings: Settings, progress: Progress | None) -> Extractor:
     return networks.build(
         settings.extractor.name,
-        options={} if pooling is None else {"pooling": pooling},
+        settings.extractor.target,
+        settings.extractor.options,
         weights=settings.weights,
         seed=settings.seed,
         progress=progress,
     )
 
 
-def content_targets(layers: Sequence[str]) -> list[config.Objective]:
-    """One objective per layer: the mean squared distance of its features."""
-    return [_objective(content=(layer,)) for layer in layers]
+def targets(
+    settings: Settings, term: Mapping[str, Any], layers: Sequence[str] | None, growing: bool
+) -> list[ObjectiveSettings]:
+    """Objectives of one `term` each: of every layer alone, or `growing`: the first, the first two.
+
+    The layers weigh 1 / n each. Without `layers`, those of the network's style are taken.
+    """
+    if layers is None:
+        engine = engines.load(settings.device)
+        with engine.scope():
+            layers = networks.default_layers(_extractor(settings, None))["style"]
+    sets = [layers[: n + 1] if growing else [layers[n]] for n in range(len(layers))]
+    return [_objective(term, each) for each in sets]
 
 
-def style_targets(layers: Sequence[str]) -> list[config.Objective]:
-    """One objective for the first layer, the first two, ...: the paper's, with w_l = 1 / n."""
-    return [_objective(style=tuple(layers[: n + 1])) for n in range(len(layers))]
-
-
-def _objective(content: tuple[str, ...] = (), style: tuple[str, ...] = ()) -> config.Objective:
-    return config.Objective(
-        name="reconstruction",
-        content=config.Content(list(content), 1.0, "mean"),
-        style=config.Style(list(style), 1.0 / max(1, len(style)), "paper", "gram"),
-        variation=config.Variation(0.0, "l1_sum", 1.0),
-    )
+def _objective(term: Mapping[str, Any], layers: Sequence[str]) -> ObjectiveSettings:
+    whole = {**term, "layers": list(layers), "weight": 1.0 / len(layers)}
+    return ObjectiveSettings(name="reconstruction", terms={str(term["target"]): whole})
 
 
 def reconstruct(
     settings: Settings,
-    targets: Sequence[config.Objective],
-    poolings: Sequence[str | None],
+    objectives: Sequence[ObjectiveSettings],
+    poolings: Sequence[str],
     steps: int,
     stage: Callable[[str], None],
     progress: Progress | None = None,
 ) -> Iterator[Reconstruction]:
     """From the start image of `settings` towards each target, under each pooling.
 
-    `stage` is told what is going on, in words.
+    A network that has no choice of pooling keeps its own. `stage` is told what is going on, in
+    words.
     """
     engine = engines.load(settings.device, settings.precision)
-    for pooling in poolings:
-        network = replace(settings.extractor, pooling=pooling)
-        for target in targets:
-            posed = replace(settings, extractor=network, objective=target)
-            layers = (*target.content.layers, *target.style.layers)
-            stage(f"{layers[-1]}, {pooling} pooling")
+    has_choice = "pooling" in settings.extractor.options
+    for pooling in poolings if has_choice else (None,):
+        options = settings.extractor.options | ({"pooling": pooling} if has_choice else {})
+        network = settings.extractor.model_copy(update={"options": options})
+        for objective in objectives:
+            (term,) = objective.terms.values()
+            posed = settings.model_copy(update={"extractor": network, "objective": objective})
+            stage(f"{term['layers'][-1]}, {pooling} pooling" if pooling else term["layers"][-1])
             with engine.scope():
-                yield _reconstruct(posed, engine, steps, layers, progress)
+                yield _reconstruct(posed, engine, steps, pooling, term["layers"], progress)
 
 
-def _reconstruct(settings, engine, steps, layers, progress) -> Reconstruction:
+def _reconstruct(
+    settings: Settings,
+    engine: Engine,
+    steps: int,
+    pooling: str | None,
+    layers: Sequence[str],
+    progress: Progress | None,
+) -> Reconstruction:
     problem = problems.load(settings, engine, progress)
     # A style's picture takes the content's size: the Gram matrices know no positions.
     start = problems.start_image(settings, problem.content.pixels)
-    optimizer = optimizers.create([settings.optimizer], engine, problem.objective, start[None])
-    epoch = optimizer.advance(steps)[0]
-    end = optimizer.evaluate()[0]
-    return Reconstruction(
-        settings.extractor.pooling,
-        tuple(layers),
-        optimizer.images[0],
-        epoch.steps[0].loss,
-        end.loss,
+    schedule = schedules.build(settings.schedule, steps)
+    optimizer = find.create(settings.optimizer, settings.lr, schedule, engine)
+    descent = minimise.create(engine, problem.objective, start, optimizer, settings.optimizer.box)
+    began = descent.advance(steps).steps[0]
+    made = Reconstruction(
+        pooling, tuple(layers), descent.image, began.loss, descent.evaluate().loss
     )
+    descent.close()
+    return made

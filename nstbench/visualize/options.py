@@ -4,101 +4,82 @@
 setting (`content=`, `size=`, `extractor=`, `weights=`, ...) and means what it means there.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nstbench import errors
-from nstbench.settings import config
+from nstbench.files import conf_dir
+from nstbench.settings import compose, hints, values
+from nstbench.settings.model import Settings
 
 
-@dataclass
-class Layers:
-    """`layers`."""
+class Options(BaseModel):
+    """What every command has: other defaults of main settings, as on a command line."""
 
-    settings: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Filters:
-    """`filters`."""
-
-    settings: list[str] = field(default_factory=list)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    settings: list[str] = []
 
 
-@dataclass
-class Features:
+class Features(Options):
     """`features`: `count` channels of `layer` from channel `first` on."""
 
     layer: str | None
-    first: int
-    count: int
-    settings: list[str] = field(default_factory=list)
+    first: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=1)]
 
 
-@dataclass
-class Reconstruct:
-    """`reconstruct content` and `reconstruct style`: a column per layer, a row per pooling."""
+class Reconstruct(Options):
+    """`reconstruct content` and `reconstruct style`: a column per layer, a row per pooling.
 
-    layers: list[str]
-    poolings: list[str | None]
-    steps: int
-    settings: list[str] = field(default_factory=list)
+    `term` is the one term of the objective, but for its layers and its weight.
+    """
 
-
-OPTIONS = {
-    "layers": Layers, "filters": Filters, "features": Features,
-    "reconstruct_content": Reconstruct, "reconstruct_style": Reconstruct,
-}  # fmt: skip
+    layers: Annotated[list[str], Field(min_length=1)] | None
+    poolings: Annotated[list[str], Field(min_length=1)]
+    steps: Annotated[int, Field(ge=1)]
+    term: dict[str, Any]
 
 
-def resolve(command: str, arguments: Sequence[str]) -> tuple[Any, config.Settings]:
+OPTIONS: Mapping[str, type[Options]] = MappingProxyType(
+    {
+        "layers": Options,
+        "filters": Options,
+        "features": Features,
+        "reconstruct_content": Reconstruct,
+        "reconstruct_style": Reconstruct,
+    }
+)
+
+
+def resolve(command: str, arguments: Sequence[str]) -> tuple[Any, Settings]:
     """The command's own options and the main settings, from `name=value` arguments.
 
     Raises `SettingsError`, in one line, for an unknown name or a value of the wrong kind.
     """
-    shape = OPTIONS[command]
-    own_names = {each.name for each in fields(shape)} - {"settings"}
-    own = [a for a in arguments if a.split("=", 1)[0] in own_names and "=" in a]
-    rest = [a for a in arguments if a not in own]
-    _check_names(rest, own_names)
-    options = _typed(shape, command, own)
-    return options, config.resolve([*options.settings, *_any_network(rest)])
-
-
-def _typed(shape: type, command: str, own: Sequence[str]) -> Any:
-    defaults = OmegaConf.load(config.conf_dir() / "visualize" / f"{command}.yaml")
-    try:
-        given = OmegaConf.from_dotlist(list(own))
-        options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(shape), defaults, given))
-    except OmegaConfBaseException as error:
-        text = str(error).splitlines()[0]
-        raise errors.SettingsError(f"{getattr(error, 'full_key', command)}: {text}") from None
-    least = {"first": 0, "count": 1, "steps": 1}
-    errors.check_least(options, {n: bound for n, bound in least.items() if hasattr(options, n)})
-    return options
-
-
-def _check_names(arguments: Sequence[str], own_names: set[str]) -> None:
-    known = own_names | {each.name for each in fields(config.Settings)} | set(config.GROUPS)
+    own_names = set(OPTIONS[command].model_fields) - {"settings"}
+    own, rest = {}, []
     for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        if not equals:
-            raise errors.SettingsError(f"cannot read {argument!r}; settings look like size=256")
-        if name.split(".")[0] not in known:
-            raise errors.unknown("setting", name, known)
-
-
-def _any_network(arguments: Sequence[str]) -> list[str]:
-    """`extractor=resnet50` for networks without a YAML of their own: here no layers are needed."""
-    chosen = []
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name == "extractor" and value not in config.choices("extractor"):
-            chosen += ["extractor=inception_v3", f"extractor.name={value}"]
+        key, text = values.split(argument)
+        if key in own_names:
+            own[key] = values.read(key, text)
         else:
-            chosen.append(argument)
-    return chosen
+            rest.append(argument)
+            _check_name(key, own_names)
+    defaults = OmegaConf.load(conf_dir() / "visualize" / f"{command}.yaml")
+    try:
+        options = OPTIONS[command].model_validate(OmegaConf.to_container(defaults) | own)
+    except ValidationError as error:
+        raise hints.invalid(error) from None
+    return options, compose.resolve([*options.settings, *rest])
+
+
+def _check_name(key: str, own_names: set[str]) -> None:
+    """A slip may mean an option of this command, which the main settings do not know."""
+    main = set(OmegaConf.load(conf_dir() / "config.yaml")) - {"defaults"}
+    known = {*own_names, *main, *values.GROUPS, values.CONFIG_DIR}
+    if key.partition(".")[0] not in known:
+        raise errors.unknown("setting", key, known)

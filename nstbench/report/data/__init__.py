@@ -1,0 +1,1 @@
+"""What runs say: read, checked, grouped and selected."""

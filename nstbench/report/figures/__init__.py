@@ -1,0 +1,1 @@
+"""Figures: as data, in print, and for the page."""

@@ -1,0 +1,253 @@
+"""Runs in, plots out: which runs stand together in a figure, and which must not.
+
+Only runs of one problem share a plot. Seconds are drawn only for runs of one machine and one way
+of computing that were alone on it: what was disturbed or computed as one of a batch has none.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nstbench.report.data import select
+from nstbench.report.data.compare import Competitor, Group, competitors, groups
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import Figures, FigureSpec, TargetSettings
+from nstbench.report.figures.plots import (
+    Curve,
+    Level,
+    Plot,
+    Series,
+    band,
+    plain,
+    summarise,
+    words_for_band,
+)
+from nstbench.report.judge.ranking import Ranking, common_budget, loss_within, rank
+from nstbench.report.judge.targets import targets_of
+from nstbench.report.notation import listed
+from nstbench.run.schema import Status
+
+AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
+    "evaluations": ("evaluations", "evaluations of loss and gradient"),
+    "epochs": ("epoch", "epochs"),
+    "seconds": ("optimise_s", "seconds of optimisation"),
+}
+LOSS = "loss, mean over the epoch"
+MOST_PROBLEMS = 4  # with figures of their own
+
+
+def finished(runs: Iterable[RecordedRun]) -> list[Group]:
+    """Groups of runs that may share a plot; an unfinished run would cut its repeats' curves."""
+    return groups(run for run in runs if run.status.is_final and len(run.epochs))
+
+
+def drawn(runs: Iterable[RecordedRun]) -> list[Group]:
+    """The groups that get figures of their own: the largest few."""
+    return finished(runs)[:MOST_PROBLEMS]
+
+
+def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any) -> Plot:
+    """The loss of `members` over evaluations, epochs and, of timed runs, seconds."""
+    seconds, notes = timed(members)
+    total = Counter(member.first.method for member in members)
+    seen: Counter[str] = Counter()
+    series = []
+    for member, clocked in zip(members, seconds, strict=True):
+        used = {"epochs": member.runs, "evaluations": member.runs, "seconds": clocked}
+        curves = {axis: summarise([_loss(run, axis) for run in used[axis]]) for axis in AXES}
+        method = member.first.method
+        series.append(
+            Series(
+                label=member.label,
+                optimizer=method,
+                curves={axis: curve for axis, curve in curves.items() if curve},
+                variant=seen[method],
+                variants=total[method],
+                repeats=len(member.runs),
+                ending=_ending(member),
+            )
+        )
+        seen[method] += 1
+    x = {axis: label for axis, (_, label) in AXES.items() if any(axis in s.curves for s in series)}
+    notes = notes if "seconds" in x else []
+    plot = Plot(name, title, x, LOSS, tuple(series), _repeats(members), notes=tuple(notes))
+    return replace(plot, **look)
+
+
+def _loss(run: RecordedRun, axis: str) -> tuple[np.ndarray, np.ndarray]:
+    return run.epochs[AXES[axis][0]].to_numpy(), run.epochs["loss"].to_numpy()
+
+
+def _ending(member: Competitor) -> str:
+    if any(run.status is Status.DIVERGED for run in member.runs):
+        return "diverged"
+    return "stopped by itself" if any(run.record.finished_early for run in member.runs) else ""
+
+
+def _repeats(members: Iterable[Competitor]) -> str:
+    return words_for_band(sorted({len(member.runs) for member in members}))
+
+
+def timed(members: Sequence[Competitor]) -> tuple[list[list[RecordedRun]], list[str]]:
+    """The runs of each member whose seconds may be drawn together, and what was left out."""
+    machines = Counter(
+        run.comparable_key for m in members for run in m.runs if run.record.timing_valid
+    )
+    if not machines:
+        return [[] for _ in members], []
+    machine = machines.most_common(1)[0][0]
+    kept = [
+        [run for run in m.runs if run.comparable_key == machine and run.record.timing_valid]
+        for m in members
+    ]
+    without = [m.label for m, runs in zip(members, kept, strict=True) if not runs]
+    if not without:
+        return kept, []
+    return kept, [f"Without seconds of their own, for other or shared machines: "
+                  f"{listed(without)}."]  # fmt: skip
+
+
+def report_figures(runs: Sequence[RecordedRun], figures: Figures) -> list[Plot]:
+    """The report's loss-curve figures, each from the largest problem that has all of its runs."""
+    plots = []
+    problems = finished(runs)
+    for spec in figures.figures:
+        wanted = [figures.common | curve for curve in spec.curves]
+        for problem in problems:
+            found = [select.select(problem.runs, each).runs for each in wanted]
+            if all(found):
+                plot = _report_figure(spec, competitors(sum(found, ())))
+                plots.append(of_problem(plot, problem))
+                break
+    return plots
+
+
+def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
+    names = list(dict.fromkeys(member.first.optimizer for member in members))
+    rates = {member.first.lr for member in members}
+    lengths = sorted({member.first.setup.epochs for member in members})
+    rate = f"rate {rates.pop():g}" if len(rates) == 1 else "different rates"
+    title = f"{listed(names)}, {rate}, {listed([str(n) for n in lengths])} epochs"
+    plot = loss_plot(spec.name, title, members)
+    return replace(plot, notes=(f"After {spec.source}.", *plot.notes))
+
+
+def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
+    """Every competitor of a problem in one plot, each with its longest schedule, which holds the
+    shorter ones."""
+    plots = []
+    for group in drawn(runs):
+        plot = loss_plot(f"loss_{group.key}", "Every competitor", longest(group.runs), log_x=True)
+        plots.append(of_problem(plot, group))
+    return with_problems(plots)
+
+
+def with_problems(plots: list[Plot]) -> list[Plot]:
+    """`plots` with their pictures in the title where several problems have the same figure."""
+    counts = Counter(plot.title for plot in plots)
+    return [
+        replace(plot, title=f"{plot.title}: {plot.problem.split(',')[0]}")
+        if counts[plot.title] > 1
+        else plot
+        for plot in plots
+    ]
+
+
+def longest(runs: Iterable[RecordedRun]) -> list[Competitor]:
+    """The competitors among `runs`, each with its longest schedule."""
+    kept = []
+    for member in competitors(runs, by_schedule=False):
+        steps = max(run.steps for run in member.runs)
+        kept += [run for run in member.runs if run.steps == steps]
+    return competitors(kept)
+
+
+def of_problem(plot: Plot, group: Group) -> Plot:
+    """`plot` with the problem that it is about at its foot."""
+    foot = f"{plot.subtitle} {group.title[:1].upper()}{group.title[1:]}."
+    return replace(plot, subtitle=foot, problem=group.title)
+
+
+def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
+    """Every optimizer of a problem at its best rate within the common budget, targets marked."""
+    plots = []
+    for ranking in rankings:
+        best = [entry.competitor for entry in ranking.best_rates]
+        if len(best) < 2:
+            continue
+        members = competitors(run for member in best for run in member.runs)
+        own = targets_of(ranking.group.runs, settings)
+        levels = tuple(Level(target.loss, target.name) for target in own.targets) if own else ()
+        note = (
+            f"Each optimizer at the rate with the lowest loss within {ranking.budget} evaluations."
+        )
+        key = ranking.group.key
+        plot = loss_plot(f"race_{key}", "Each optimizer at its best rate", members)
+        look = {"levels": levels, "log_x": True, "notes": (note, *plot.notes)}
+        plots.append(of_problem(replace(plot, **look), ranking.group))
+    return with_problems(plots)
+
+
+def rankings(runs: Iterable[RecordedRun], margin: float) -> list[Ranking]:
+    """The ranking of each of the largest problems."""
+    return [rank(group, margin) for group in drawn(runs)]
+
+
+def sensitivity(runs: Iterable[RecordedRun]) -> list[Plot]:
+    """Loss within a common budget of evaluations against the rate, where rates were varied."""
+    plots = []
+    for group in drawn(runs):
+        members = competitors((run for run in group.runs if run.lr), by_schedule=False)
+        rates = Counter(member.first.method for member in members)
+        varied = [member for member in members if rates[member.first.method] > 1]
+        if varied:
+            plots.append(of_problem(_sensitivity(group, varied), group))
+    return with_problems(plots)
+
+
+def _sensitivity(group: Group, members: Sequence[Competitor]) -> Plot:
+    budget = common_budget(members)
+    by_method: dict[str, list[Competitor]] = defaultdict(list)
+    for member in sorted(members, key=lambda member: member.first.lr):
+        by_method[_without_rate(member)].append(member)
+    losses = {m.label: [_within(run, budget) for run in m.runs] for m in members}
+    finite = [loss for own in losses.values() for loss in own if np.isfinite(loss)]
+    ceiling = 2 * max(finite, default=1.0)
+    series = [_rates(label, own, losses, ceiling) for label, own in by_method.items()]
+    return Plot(
+        name=f"sensitivity_{group.key}",
+        title="Loss against learning rate",
+        x={"rate": "learning rate"},
+        y=f"lowest loss within {budget} evaluations",
+        series=tuple(series),
+        subtitle=_repeats(members),
+        levels=(Level(ceiling, "diverged"),) if any(s.ending for s in series) else (),
+        log_x=True,
+        points=True,
+    )
+
+
+def _within(run: RecordedRun, budget: int) -> float:
+    return np.inf if run.status is Status.DIVERGED else loss_within(run, budget)
+
+
+def _without_rate(member: Competitor) -> str:
+    return member.label.replace(f" {member.first.lr:g}", "", 1)
+
+
+def _rates(
+    label: str, members: list[Competitor], losses: dict[str, list[float]], ceiling: float
+) -> Series:
+    """One optimizer's curve over its rates; a run without a finite loss stands at `ceiling`."""
+    own = [np.array(losses[member.label]) for member in members]
+    own = [np.where(np.isfinite(values), values, ceiling) for values in own]
+    repeats = min(map(len, own))
+    edges = [band(values[:, None]) for values in own] if repeats > 1 else []
+    low, high = ([edge[side][0] for edge in edges] or None for side in (0, 1))
+    medians = plain(np.array([np.median(values) for values in own]))
+    curve = Curve([member.first.lr for member in members], medians, low, high)
+    ending = "diverged" if any(_ending(member) == "diverged" for member in members) else ""
+    return Series(label, members[0].first.method, {"rate": curve}, 0, 1, repeats, ending)

@@ -1,0 +1,122 @@
+"""A table as numbers (CSV) and as text for people (Markdown, LaTeX, the page)."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nstbench.report.data.compare import Competitor
+from nstbench.report.notation import NONE, number
+from nstbench.run.schema import Status
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its warnings.
+
+    `caption` says how to read it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+    notes: list[str]
+    strong: tuple[int, ...] = ()  # rows that stand out
+
+    @property
+    def path(self) -> str:
+        """Its files, without their endings, in the report's folder."""
+        return self.name if self.name == "verdicts" else f"tables/{self.name}"
+
+
+MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
+
+
+def numbered(groups: Sequence, make: Callable[[Any], list[Table]]) -> list[Table]:
+    """The tables of each group: those of the first keep their names, the next are called
+    timing_2, timing_3 ..."""
+    made = [
+        replace(table, name=f"{table.name}_{number}") if number > 1 else table
+        for number, group in enumerate(groups[:MOST_TABLES], start=1)
+        for table in make(group)
+    ]
+    if len(groups) > MOST_TABLES:
+        rest = f"{len(groups) - MOST_TABLES} smaller sets of comparable runs have no table here."
+        made[-1].notes.append(rest)
+    return made
+
+
+def write(table: Table, folder: Path) -> list[Path]:
+    """`table` below the report's `folder` as CSV (numbers), Markdown and LaTeX (text, with the
+    warnings below)."""
+    (folder / table.path).parent.mkdir(parents=True, exist_ok=True)
+    texts = {"csv": table.frame.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
+    paths = []
+    for suffix, text in texts.items():
+        paths.append(folder / f"{table.path}.{suffix}")
+        paths[-1].write_text(text, encoding="utf-8")
+    return paths
+
+
+def markdown(table: Table) -> str:
+    header = [str(column) for column in table.shown]
+    lines = [header, ["---"] * len(header), *table.shown.astype(str).to_numpy().tolist()]
+    rows = ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines]
+    notes = [f"- {_markdown_cell(note)}" for note in table.notes]
+    above = [f"**{_markdown_cell(table.title)}**", "", _markdown_cell(table.caption), ""]
+    return "\n".join([*above, *rows, "", *notes]).rstrip() + "\n"
+
+
+def latex(table: Table) -> str:
+    """A `tabular` in booktabs style; every string is escaped."""
+    escaped = table.shown.astype(str).map(_latex_cell)
+    escaped.columns = [_latex_cell(str(column)) for column in escaped]
+    body = escaped.style.hide(axis="index").to_latex(hrules=True)
+    comments = (" ".join(text.split()) for text in (table.title, table.caption, *table.notes))
+    return "".join(f"% {comment}\n" for comment in comments) + body
+
+
+def _markdown_cell(text: str) -> str:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.split())
+
+
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    NONE: "---",
+    "×": r"$\times$",
+}
+
+
+def _latex_cell(text: str) -> str:
+    return " ".join("".join(_LATEX.get(c, c) for c in text).split())
+
+
+def loss_text(loss: float | None) -> str:
+    return "diverged" if loss == math.inf else number(loss)
+
+
+def statuses(each: Competitor) -> str:
+    """ "completed", or how many of which: "2 completed, 1 diverged"."""
+    counts = {status: sum(run.status is status for run in each.runs) for status in Status}
+    counts = {status: count for status, count in counts.items() if count}
+    if len(counts) == 1:
+        return str(next(iter(counts)))
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def values(each: Competitor, value) -> list[float]:
+    found = (value(run) for run in each.by_repeat().values())
+    return [number for number in found if number is not None]
+
+
+def median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if len(values) else math.nan

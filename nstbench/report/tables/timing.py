@@ -1,0 +1,191 @@
+"""Seconds of the runs of one machine: beside the report's own where they are its table's rows."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nstbench.report.data import compare, select
+from nstbench.report.data.compare import Competitor, Group
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportSettings, Row
+from nstbench.report.judge import pairs, warnings
+from nstbench.report.judge.statistics import Estimate, paired_ratio
+from nstbench.report.notation import NONE, number
+from nstbench.report.tables.table import Table, loss_text, median, statuses, values
+
+CAPTION = (
+    "Measured s: median of the total time (start, set-up, updates and recording), below it the "
+    "range over repeats. Per step: updates alone. Ratio: to the {base} with as many steps, paired "
+    "by repeat, below it its {level:.0%} interval."
+)
+REPORTED_CAPTION = " The report's seconds are of one run each, its set-up included."
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of the table: a row of the report's, a competitor, or both."""
+
+    row: Row | None
+    competitor: Competitor | None
+    steps: int
+
+
+def timing_table(group: Group, settings: ReportSettings, runs: Iterable[RecordedRun] = ()) -> Table:
+    """Seconds of a group of comparable runs, beside those that the report gives for the same.
+
+    Runs that were altered stand below, as what they were, without the report's numbers. `runs` are
+    all runs: those like the group's that are not in it are named in the warnings.
+    """
+    lines = _lines(group, settings)
+    of_table = any(line.row for line in lines)
+    bases = _bases(lines)
+    records = [_record(line, bases.get(line.steps), settings) for line in lines]
+    frame = pd.DataFrame(records).dropna(axis="columns", how="all")
+    shown = without_empty(pd.DataFrame([_shown(record) for record in records]))
+    members = [line.competitor for line in lines if line.competitor]
+    notes = warnings.of_runs(members, _others(group, runs), settings.claims.fewest_repeats)
+    notes += warnings.of_times(members, "total_s")
+    missing = [str(line.row.row) for line in lines if line.row and not line.competitor]
+    if missing:
+        notes.append(f"Rows of the report's table without a run: {', '.join(missing)}.")
+    base = "first row" if of_table else "fastest"
+    caption = CAPTION.format(base=base, level=2 * settings.claims.level - 1)
+    caption += REPORTED_CAPTION if of_table else ""
+    return Table("timing", f"Time: {group.title}", caption, frame, shown, notes)
+
+
+def without_empty(shown: pd.DataFrame) -> pd.DataFrame:
+    """`shown` without the columns that hold nothing."""
+    return shown[[name for name in shown if not (shown[name].astype(str) == NONE).all()]]
+
+
+def _lines(group: Group, settings: ReportSettings) -> list[_Line]:
+    """The report's rows in its order when any was run, then every other competitor."""
+    lines, used = [], set()
+    for row in settings.table.rows:
+        runs = select.runs_of_row(group.runs, row)
+        lines.append(_Line(row, Competitor(f"row {row.row}", runs) if runs else None, row.steps))
+        used |= {run.id for run in runs}
+    if not used:
+        lines = []
+    rest = compare.competitors(run for run in group.runs if run.id not in used)
+    return lines + [_Line(None, each, each.first.steps) for each in rest]
+
+
+def _bases(lines: Sequence[_Line]) -> dict[int, _Line]:
+    """The line that ratios refer to, for each number of steps: the first row of the report's, else
+    the fastest."""
+    bases = {}
+    for steps in {line.steps for line in lines}:
+        here = [line for line in lines if line.steps == steps and line.competitor]
+        rows = [line for line in here if line.row]
+        if here:
+            bases[steps] = rows[0] if rows else min(here, key=_median_seconds)
+    return bases
+
+
+def _median_seconds(line: _Line) -> float:
+    found = warnings.times(line.competitor, "total_s") if line.competitor else ()
+    return median(found) if len(found) else math.inf
+
+
+def _others(group: Group, runs: Iterable[RecordedRun]) -> list[RecordedRun]:
+    """Runs outside the group that are like one which the group has."""
+    inside = {run.id for run in group.runs}
+    labels = {(run.label, run.steps) for run in group.runs}
+    return [r for r in runs if r.id not in inside and (r.label, r.steps) in labels]
+
+
+def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
+    row, each = line.row, line.competitor
+    record = {"row": row.row if row else None}
+    if row:
+        record |= {"reported_s": row.reported_seconds}
+        record |= {"reported_step_s": row.reported_seconds / row.steps}
+    if row and base and base.row:
+        record["reported_ratio"] = row.reported_seconds / base.row.reported_seconds
+    if each is None:
+        name = select.in_words({"optimizer": row.optimizer}, settings.presets)
+        planned = {"optimizer": name, "lr": row.lr, "epochs": row.epochs, "steps": row.steps}
+        return record | planned | {"repeats": 0, "timed": 0, "status": "not run"}
+    total = warnings.times(each, "total_s")
+    ratio = _ratio(each, base.competitor, settings) if base else paired_ratio([], [])
+    run = each.first
+    return record | {
+        "optimizer": run.optimizer,
+        "lr": run.lr,
+        "changed": " ".join(f"{name}={value}" for name, value in run.changed.items()) or None,
+        "schedule": None if run.setup.schedule.name == "constant" else run.setup.schedule.name,
+        "epochs": run.setup.epochs,
+        "steps": run.steps,
+        "repeats": len(each.by_repeat()),
+        "timed": len(total),
+        "status": statuses(each),
+        "total_s": median(total),
+        "total_lowest_s": min(total, default=math.nan),
+        "total_highest_s": max(total, default=math.nan),
+        "step_s": median(values(each, compare.seconds_per_step)),
+        "ratio": ratio.ratio,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "loss": median(values(each, compare.final_loss)),
+        "picture": picture_of(each),
+    }
+
+
+def _ratio(each: Competitor, base: Competitor, settings: ReportSettings) -> Estimate:
+    found = pairs.in_time(
+        each.runs,
+        base.runs if each is not base else (),
+        lambda run: compare.seconds(run, "total_s"),
+        settings.claims.neighbours_s,
+    )
+    if each is base:
+        return Estimate(1.0, 1.0, 1.0, len(each.runs), 0.0)
+    return paired_ratio(found.a, found.b, settings.claims.level)
+
+
+def picture_of(each: Competitor) -> str | None:
+    """The picture of the first repeat that has one, relative to the results folder."""
+    for run in each.by_repeat().values():
+        if (run.path / "image.png").is_file():
+            return f"{run.path.parent.name}/{run.path.name}/image.png"
+    return None
+
+
+def _shown(record: dict) -> dict[str, str]:
+    """One row for people; a row that was not run has dashes."""
+    return {
+        "Row": number(record["row"]),
+        "Optimizer": record["optimizer"],
+        "Rate": number(record["lr"]),
+        "Schedule": record.get("schedule") or NONE,
+        "Altered": record.get("changed") or NONE,
+        "Epochs": str(record["epochs"]),
+        "Steps": str(record["steps"]),
+        "Reported s": number(record.get("reported_s")),
+        "Measured s": _span(record, "total_s", "total_lowest_s", "total_highest_s"),
+        "Repeats": _repeats(record),
+        "Reported s/step": number(record.get("reported_step_s"), 3),
+        "Measured s/step": number(record.get("step_s"), 3),
+        "Reported ratio": number(record.get("reported_ratio"), 3),
+        "Measured ratio": _span(record, "ratio", "ratio_low", "ratio_high"),
+        "Final loss": loss_text(record.get("loss")),
+        "Status": record["status"],
+        "Picture": record.get("picture") or NONE,
+    }
+
+
+def _span(record: dict, middle: str, low: str, high: str) -> str:
+    """ "30.1 (29.8 to 30.4)"; the value alone where there is no span."""
+    value, low, high = (record.get(name, math.nan) for name in (middle, low, high))
+    if math.isnan(low) or math.isinf(high) or low == high:
+        return number(value, 3)
+    return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
+
+
+def _repeats(record: dict) -> str:
+    repeats, timed = record["repeats"], record["timed"]
+    return f"{repeats}" if timed == repeats else f"{repeats}, {timed} timed"

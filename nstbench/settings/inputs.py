@@ -1,0 +1,33 @@
+"""What the settings name has to be there: seen before a framework is loaded."""
+
+from pathlib import Path
+
+from nstbench.errors import SettingsError, unknown
+from nstbench.pictures import images
+from nstbench.settings.model import Settings
+
+STARTS = ("content", "noise", "grey")  # of `init`, besides a picture
+
+
+def check(settings: Settings) -> None:
+    """Raise `SettingsError`, in one line, for a picture or weights that are not there."""
+    pictures = (*images.builtin_contents(), *images.builtin_styles())
+    _check("content", settings.content, pictures)
+    for style in settings.style:
+        _check("style", style, pictures)
+    if settings.init not in STARTS:
+        _check("init", settings.init, (*STARTS, *pictures))
+    if _is_path(settings.weights):
+        _check("weights", settings.weights, ())
+
+
+def _check(key: str, name: str, known: tuple[str, ...]) -> None:
+    if name in known or Path(name).expanduser().is_file():
+        return
+    if _is_path(name) or not known:
+        raise SettingsError(f"{key}={name}: there is no such file")
+    raise unknown(key, name, known)
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or "\\" in name or "." in name
