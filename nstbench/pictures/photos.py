@@ -2,7 +2,7 @@
 
 Nothing is downloaded. `rights` is what the docstrings of `skimage.data` say of each. Others of that
 wheel are left out because nothing is said of them (`moon`, `motorcycle`), or because they are poor
-contents (textures, diagrams, a photograph blurred on purpose).
+contents (textures, diagrams, stars on black, a photograph blurred on purpose).
 """
 
 from dataclasses import dataclass
@@ -42,13 +42,13 @@ PHOTOS = MappingProxyType(
             "retina.jpg", "the back of a healthy eye",
             "Mikael Häggström, WikiJournal of Medicine, 2014, doi:10.15347/wjm/2014.008", "CC0",
         ),
-        "galaxies": Photo(
-            "hubble_deep_field.jpg", "the Hubble eXtreme Deep Field",
-            "NASA, HubbleSite news release 2012-37", "public domain",
-        ),
         "coins": Photo(
             "coins.png", "Greek coins from Pompeii",
             "Brooklyn Museum, archives, image 51611", "no known copyright restrictions",
+        ),
+        "tissue": Photo(
+            "ihc.png", "glands of a colon, stained, under a microscope",
+            "Center for Microscopy and Molecular Imaging", "no known copyright restrictions",
         ),
     }
 )  # fmt: skip
