@@ -109,7 +109,11 @@ def _competitors(settings: Sequence[Settings]) -> tuple[Competitor, ...]:
     from nstbench.settings import identity
 
     keys = [_key(each, identity) for each in settings]
-    for names in ([s.optimizer.label for s in settings], [s.optimizer.name for s in settings], keys):
+    for names in (
+        [s.optimizer.label for s in settings],
+        [s.optimizer.name for s in settings],
+        keys,
+    ):
         if len(set(names)) == len(names):
             break
     return tuple(map(Competitor, keys, names, settings))

@@ -130,7 +130,9 @@ class Record(_Model):
         path = folder / FILE
         try:
             with replacing(path) as temporary:
-                temporary.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + os.linesep)
+                temporary.write_text(
+                    json.dumps(self.model_dump(mode="json"), indent=1) + os.linesep
+                )
         except OSError as error:
             raise RecordError(f"cannot write {path}: {error.strerror}") from error
         return path

@@ -74,7 +74,8 @@ class Runner:
     def _restart(self) -> None:
         """Back to the first image; what a method that cannot go back holds is let go."""
         if self._first:
-            self.minimisation.restore(self._first)
+            first = {name: np.array(array) for name, array in self._first.items()}
+            self.minimisation.restore(first)  # which may write into its arrays
         else:
             self.minimisation.close()
             self._set_up()
@@ -111,9 +112,7 @@ def decide(
             kept_at = clock.now()
 
 
-def compare(
-    pair: Pair, runners: Mapping[str, Runner], engine: Any, now: Callable, random
-) -> float:
+def compare(pair: Pair, runners: Mapping[str, Runner], engine: Any, now: Callable, random) -> float:
     """Make one comparison and append its log ratio a/b, which is returned."""
     scale = float(next_scale(np.array(pair.logs)))  # before the log ratio is seen
     first, second = (pair.a, pair.b) if random.random() < 0.5 else (pair.b, pair.a)
