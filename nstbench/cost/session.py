@@ -96,9 +96,10 @@ class Session:
         is_known = all(m.counts and (m.update or m.without_update) for m in methods)
         if not is_known:
             self._measure_updates()
-        if left and self.options.minutes > 0:
+        compares = bool(left) and self.options.minutes > 0
+        if compares:
             self._measure_steps(left)
-        return bool(left) or not is_known
+        return compares or not is_known
 
     def _measure_updates(self) -> None:
         """Counts, and the update alone of all competitors at once."""
