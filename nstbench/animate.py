@@ -145,7 +145,6 @@ def read(run: Path, clock: str) -> Film:
     Raises `SettingsError` where there is no run or it has no snapshots, `RecordError` where its
     record cannot be read.
     """
-    from nstbench.report.data.reader import display_name
     from nstbench.run.record import read_record, read_rows, snapshots
     from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 
@@ -160,9 +159,10 @@ def read(run: Path, clock: str) -> Film:
     times = [0.0, *(float(row[column]) for row in rows)]
     start = (read_rows(run / "trace.csv", TRACE_COLUMNS) or rows)[0]  # of the first evaluation
     losses = [float(row["loss"]) for row in (start, *rows)]
-    settings = record.settings
+    settings, optimizer = record.settings, record.settings["optimizer"]
+    rate = "" if settings["lr"] is None else f" {settings['lr']:g}"
     return Film(
-        label=f"{display_name(settings['optimizer']['name'])} {settings['lr']:g}",
+        label=(optimizer["label"] or optimizer["name"]) + rate,
         times=tuple(times[epoch] for epoch in found),
         paths=tuple(found.values()),
         losses=tuple(losses[epoch] for epoch in found),

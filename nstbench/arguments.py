@@ -66,6 +66,8 @@ def computes(command: Sequence[str], folder: str = ".") -> bool:
     `command` begins with the interpreter; `folder` is the process's current one.
     """
     words = list(command[1:])
+    if not command or not os.path.basename(command[0]).startswith(("python", "pypy")):
+        return False
     script = bool(words) and os.path.basename(words[0]) in ("nstbench", "nstbench.exe")
     if script:
         module, rest = "nstbench", words[1:]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Where each command's `main(arguments) -> exit code` is.
 COMMANDS = {
     "report": "nstbench.report.__main__",
-    "check": "nstbench.optimizers.check",
+    "check": "nstbench.check",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",

@@ -6,73 +6,101 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nstbench.errors import NstbenchError, SettingsError
+from nstbench import errors
+from nstbench.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nstbench.report.build import Findings
+    from rich.console import Console
+
     from nstbench.report.data.reader import Runs
+    from nstbench.report.page.section import Findings
 
 AXES = ("epochs", "evaluations", "seconds")
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], program: str = "python -m nstbench.report") -> int:
     """Build the report and say in short what it found; the exit code."""
-    chosen = _parser().parse_args(arguments)
-    try:
-        _report(chosen.results, AXES if chosen.over == "all" else (chosen.over,))
-    except NstbenchError as error:
-        print(f"nstbench.report: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    chosen = _parser(program).parse_args(arguments)
+    axes = AXES if chosen.over == "all" else (chosen.over,)
+    name = program.removeprefix("python -m ")
+    return errors.exit_code(name, lambda: _report(chosen.results, axes, chosen.claims))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m nstbench.report",
+        prog=program,
         description="Figures, tables, verdicts and a page from RESULTS/runs, in RESULTS/report.",
     )
     parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
     parser.add_argument(
         "--over", choices=("all", *AXES), default="all", help="horizontal axis of the loss curves"
     )
+    parser.add_argument(
+        "--claims",
+        type=Path,
+        metavar="FILE",
+        help="claims of your own to judge, as conf/report/claims.yaml says how",
+    )
     return parser
 
 
-def _report(results: Path, axes: tuple[str, ...]) -> None:
-    from nstbench.report.data import reader
+def _report(results: Path, axes: tuple[str, ...], claims: Path | None) -> None:
+    from nstbench.report.data import reader, settings
 
+    chosen = settings.load(claims)
     found = reader.read(results)
     if not found.runs:
         raise SettingsError(_nothing(results, found))
     # Only now what draws, which takes a second to import.
     from nstbench.report import build
-    from nstbench.report.data import settings
 
-    findings = build.build(results, found, settings.load(), axes)
-    _summarise(results, found, findings)
+    _summarise(results, build.build(results, found, chosen, axes))
 
 
 def _nothing(results: Path, found: "Runs") -> str:
     if found.damaged:
         return f"no readable run in {results / 'runs'}; {found.damaged[0]}"
-    return f"no runs in {results / 'runs'}; make one with `python -m nstbench`, or name a folder"
+    hint = f"; did you mean {results.parent}?" if results.name == "runs" else ""
+    made = "make one with `python -m nstbench`, or name a folder"
+    return f"no runs in {results / 'runs'}{hint or '; ' + made}"
 
 
-def _summarise(results: Path, found: "Runs", findings: "Findings") -> None:
+def _summarise(results: Path, findings: "Findings") -> None:
     from rich.console import Console
+    from rich.markup import escape
+
+    from nstbench.report.page.page import lede
+
+    console = Console(highlight=False)
+    _verdicts(console, findings)
+    console.print(escape(lede(findings)))
+    for damage in findings.damaged:
+        console.print(f"[yellow]skipped[/] {escape(str(damage))}", soft_wrap=True)
+    console.print(escape(str(results / "report" / "index.html")), soft_wrap=True)
+
+
+def _verdicts(console: "Console", findings: "Findings") -> None:
+    """The verdicts as a table, and one line for what was not run."""
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
-    table = Table("Claim", "Verdict", "The report's own table", box=None, pad_edge=False)
-    for verdict in findings.verdicts:
-        table.add_row(*map(escape, (verdict.claim, verdict.verdict, verdict.reported_verdict)))
-    console.print(table)
-    for damage in found.damaged:
-        console.print(f"[yellow]skipped[/] {escape(str(damage))}", soft_wrap=True)
-    doubts = sum(len(each.notes) for each in (*findings.timing, *findings.ranking))
-    console.print(f"{len(found.runs)} runs, {doubts} doubts: see the page.")
-    console.print(escape(str(results / "report" / "index.html")), soft_wrap=True)
+    from nstbench.report.judge.decide import Decision
+    from nstbench.report.judge.wording import Reported
+
+    judged = [each for each in findings.verdicts if each.decision is not Decision.NOT_RUN]
+    reported = any(each.reported is not Reported.SILENT for each in judged)
+    columns = ("Claim", "Verdict", *(["The report's own table"] if reported else []))
+    table = Table(*columns, box=None, pad_edge=False)
+    for each in judged:
+        cells = (each.claim.claim, each.verdict, str(each.reported))[: len(columns)]
+        table.add_row(*map(escape, cells))
+    if judged:
+        console.print(table)
+    missing = len(findings.verdicts) - len(judged)
+    if missing and (judged or findings.settings.own_claims):
+        commands = dict.fromkeys(line for each in findings.verdicts for line in each.commands)
+        lines = "; ".join(commands)
+        console.print(f"{missing} claims were not run: {escape(lines)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """Runs in, plots out: which runs stand together in a figure, and which must not.
 
 Only runs of one problem share a plot. Seconds are drawn only for runs of one machine and one way
-of computing; where runs with valid timing exist, for these alone.
+of computing that were alone on it: what was disturbed or computed as one of a batch has none.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from nstbench.report.data import select
 from nstbench.report.data.compare import Competitor, Group, competitors, groups
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.data.settings import FigureCurve, FigureSpec, TargetSettings
+from nstbench.report.data.settings import Figures, FigureSpec, TargetSettings
 from nstbench.report.figures.plots import (
     Curve,
     Level,
@@ -24,24 +25,18 @@ from nstbench.report.figures.plots import (
     summarise,
     words_for_band,
 )
-from nstbench.report.judge.targets import goals
+from nstbench.report.judge.ranking import Ranking, common_budget, loss_within, rank
+from nstbench.report.judge.targets import targets_of
+from nstbench.report.notation import listed
 from nstbench.run.schema import Status
 
-AXES = {  # axis -> (column of epochs.csv, label)
-    "epochs": ("epoch", "epochs"),
+AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
     "evaluations": ("evaluations", "evaluations of loss and gradient"),
+    "epochs": ("epoch", "epochs"),
     "seconds": ("optimise_s", "seconds of optimisation"),
 }
 LOSS = "loss, mean over the epoch"
 MOST_PROBLEMS = 4  # with figures of their own
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A figure that cannot be drawn, and what it lacks."""
-
-    name: str
-    reason: str
 
 
 def finished(runs: Iterable[RecordedRun]) -> list[Group]:
@@ -54,36 +49,30 @@ def drawn(runs: Iterable[RecordedRun]) -> list[Group]:
     return finished(runs)[:MOST_PROBLEMS]
 
 
-def too_many(runs: Iterable[RecordedRun]) -> list[Missing]:
-    """What `drawn` leaves out."""
-    rest = len(finished(runs)) - MOST_PROBLEMS
-    if rest <= 0:
-        return []
-    reason = f"only the {MOST_PROBLEMS} problems with the most runs have figures of their own"
-    return [Missing(f"{rest} smaller problems", reason)]
-
-
 def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any) -> Plot:
-    """The loss of `members` over epochs, evaluations and, of comparable runs, seconds."""
+    """The loss of `members` over evaluations, epochs and, of timed runs, seconds."""
     seconds, notes = timed(members)
+    total = Counter(member.first.method for member in members)
     seen: Counter[str] = Counter()
     series = []
     for member, clocked in zip(members, seconds, strict=True):
         used = {"epochs": member.runs, "evaluations": member.runs, "seconds": clocked}
         curves = {axis: summarise([_loss(run, axis) for run in used[axis]]) for axis in AXES}
-        optimizer = member.first.setup.optimizer.name
+        method = member.first.method
         series.append(
             Series(
                 label=member.label,
-                optimizer=optimizer,
+                optimizer=method,
                 curves={axis: curve for axis, curve in curves.items() if curve},
-                variant=seen[optimizer],
+                variant=seen[method],
+                variants=total[method],
                 repeats=len(member.runs),
-                diverged=_diverged(member),
+                ending=_ending(member),
             )
         )
-        seen[optimizer] += 1
+        seen[method] += 1
     x = {axis: label for axis, (_, label) in AXES.items() if any(axis in s.curves for s in series)}
+    notes = notes if "seconds" in x else []
     plot = Plot(name, title, x, LOSS, tuple(series), _repeats(members), notes=tuple(notes))
     return replace(plot, **look)
 
@@ -92,8 +81,10 @@ def _loss(run: RecordedRun, axis: str) -> tuple[np.ndarray, np.ndarray]:
     return run.epochs[AXES[axis][0]].to_numpy(), run.epochs["loss"].to_numpy()
 
 
-def _diverged(member: Competitor) -> bool:
-    return any(run.status is Status.DIVERGED for run in member.runs)
+def _ending(member: Competitor) -> str:
+    if any(run.status is Status.DIVERGED for run in member.runs):
+        return "diverged"
+    return "stopped by itself" if any(run.record.finished_early for run in member.runs) else ""
 
 
 def _repeats(members: Iterable[Competitor]) -> str:
@@ -102,62 +93,46 @@ def _repeats(members: Iterable[Competitor]) -> str:
 
 def timed(members: Sequence[Competitor]) -> tuple[list[list[RecordedRun]], list[str]]:
     """The runs of each member whose seconds may be drawn together, and what was left out."""
-    machines = Counter(run.comparable_key for member in members for run in member.runs)
+    machines = Counter(
+        run.comparable_key for m in members for run in m.runs if run.record.timing_valid
+    )
+    if not machines:
+        return [[] for _ in members], []
     machine = machines.most_common(1)[0][0]
-    kept = [[run for run in m.runs if run.comparable_key == machine] for m in members]
-    notes = []
-    if len(machines) > 1:
-        notes.append("Seconds are one machine's; runs of other machines are left out there.")
-    valid = [[run for run in group if run.record.timing_valid] for group in kept]
-    if all(valid):
-        return valid, notes
-    return kept, [*notes, "Seconds include runs whose timing is not valid."]
+    kept = [
+        [run for run in m.runs if run.comparable_key == machine and run.record.timing_valid]
+        for m in members
+    ]
+    without = [m.label for m, runs in zip(members, kept, strict=True) if not runs]
+    if not without:
+        return kept, []
+    return kept, [f"Without seconds of their own, for other or shared machines: "
+                  f"{listed(without)}."]  # fmt: skip
 
 
-def report_figures(
-    runs: Sequence[RecordedRun], specs: Iterable[FigureSpec]
-) -> tuple[list[Plot], list[Missing]]:
-    """The report's loss-curve figures, each from the largest problem that has all of its runs;
-    a figure that lacks runs is named together with them."""
-    plots, missing = [], []
+def report_figures(runs: Sequence[RecordedRun], figures: Figures) -> list[Plot]:
+    """The report's loss-curve figures, each from the largest problem that has all of its runs."""
+    plots = []
     problems = finished(runs)
-    for spec in specs:
-        found = [[_matching(p.runs, c, spec.epochs) for c in spec.curves] for p in problems]
-        whole = next((members for members in found if all(members)), None)
-        if whole is not None:
-            plot = _report_figure(spec, competitors(sum(whole, [])))
-            plots.append(of_problem(plot, problems[found.index(whole)]))
-        else:
-            missing.append(Missing(spec.name, _lacking(spec, found[0] if found else None)))
-    return plots, missing
+    for spec in figures.figures:
+        wanted = [figures.common | curve for curve in spec.curves]
+        for problem in problems:
+            found = [select.select(problem.runs, each).runs for each in wanted]
+            if all(found):
+                plot = _report_figure(spec, competitors(sum(found, ())))
+                plots.append(of_problem(plot, problem))
+                break
+    return plots
 
 
 def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
-    *names, last = dict.fromkeys(member.first.optimizer for member in members)
+    names = list(dict.fromkeys(member.first.optimizer for member in members))
     rates = {member.first.lr for member in members}
     lengths = sorted({member.first.setup.epochs for member in members})
     rate = f"rate {rates.pop():g}" if len(rates) == 1 else "different rates"
-    unit = "epoch" if lengths == [1] else "epochs"
-    title = f"{', '.join(names)} and {last}, {rate}, {' and '.join(map(str, lengths))} {unit}"
+    title = f"{listed(names)}, {rate}, {listed([str(n) for n in lengths])} epochs"
     plot = loss_plot(spec.name, title, members)
-    longer = "" if lengths == [spec.epochs] else f", which has {spec.epochs} epochs"
-    return replace(plot, notes=(f"After {spec.source}{longer}.", *plot.notes))
-
-
-def _matching(runs: Iterable[RecordedRun], curve: FigureCurve, epochs: int) -> list[RecordedRun]:
-    """The repeats of one competitor: by its numbers, else by its experiment, best by both."""
-    named = [run for run in runs if run.setup.optimizer.name == curve.optimizer]
-    exact = [run for run in named if (run.lr, run.setup.epochs) == (curve.lr, epochs)]
-    ours = [run for run in named if run.experiment == curve.experiment]
-    found = competitors([run for run in exact if run in ours] or exact or ours)
-    return list(max((member.runs for member in found), key=len, default=()))
-
-
-def _lacking(spec: FigureSpec, found: list[list[RecordedRun]] | None) -> str:
-    found = found or [[] for _ in spec.curves]
-    lacking = [curve for curve, runs in zip(spec.curves, found, strict=True) if not runs]
-    names = [f"optimizer={c.optimizer} lr={c.lr:g} epochs={spec.epochs}" for c in lacking]
-    return f"no finished run of {', nor of '.join(names)}"
+    return replace(plot, notes=(f"After {spec.source}.", *plot.notes))
 
 
 def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
@@ -167,10 +142,10 @@ def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
     for group in drawn(runs):
         plot = loss_plot(f"loss_{group.key}", "Every competitor", longest(group.runs), log_x=True)
         plots.append(of_problem(plot, group))
-    return told_apart(plots)
+    return with_problems(plots)
 
 
-def told_apart(plots: list[Plot]) -> list[Plot]:
+def with_problems(plots: list[Plot]) -> list[Plot]:
     """`plots` with their pictures in the title where several problems have the same figure."""
     counts = Counter(plot.title for plot in plots)
     return [
@@ -196,90 +171,83 @@ def of_problem(plot: Plot, group: Group) -> Plot:
     return replace(plot, subtitle=foot, problem=group.title)
 
 
-def races(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Plot]:
-    """Loss against seconds for each problem, every optimizer at its best rate, targets marked."""
+def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
+    """Every optimizer of a problem at its best rate within the common budget, targets marked."""
     plots = []
-    for group in drawn(runs):
-        plot = loss_plot(f"race_{group.key}", "Loss against seconds", at_best_rate(group.runs))
-        if "seconds" not in plot.x:
+    for ranking in rankings:
+        best = [entry.competitor for entry in ranking.best_rates]
+        if len(best) < 2:
             continue
-        reach = goals(group.runs, settings)
-        levels = tuple(Level(target.loss, target.name) for target in reach.targets) if reach else ()
-        note = "Each optimizer at the rate with its lowest loss."
+        members = competitors(run for member in best for run in member.runs)
+        own = targets_of(ranking.group.runs, settings)
+        levels = tuple(Level(target.loss, target.name) for target in own.targets) if own else ()
+        note = (
+            f"Each optimizer at the rate with the lowest loss within {ranking.budget} evaluations."
+        )
+        key = ranking.group.key
+        plot = loss_plot(f"race_{key}", "Each optimizer at its best rate", members)
         look = {"levels": levels, "log_x": True, "notes": (note, *plot.notes)}
-        plots.append(of_problem(replace(plot, x={"seconds": plot.x["seconds"]}, **look), group))
-    return told_apart(plots)
+        plots.append(of_problem(replace(plot, **look), ranking.group))
+    return with_problems(plots)
 
 
-def at_best_rate(runs: Iterable[RecordedRun]) -> list[Competitor]:
-    """Of every optimizer (and its hyperparameters) the rate whose repeats' median loss fell
-    lowest, with its longest schedule."""
-    best: dict[tuple, tuple[float, Competitor]] = {}
-    for member in longest(runs):
-        key = (member.first.optimizer, repr(sorted(member.first.hyperparameters.items())))
-        loss = float(np.median([_lowest(run) for run in member.runs]))
-        if key not in best or loss < best[key][0]:
-            best[key] = loss, member
-    return competitors(run for _, member in best.values() for run in member.runs)
+def rankings(runs: Iterable[RecordedRun], margin: float) -> list[Ranking]:
+    """The ranking of each of the largest problems."""
+    return [rank(group, margin) for group in drawn(runs)]
 
 
-def _lowest(run: RecordedRun) -> float:
-    return float(run.epochs["loss"].min()) if run.epochs["loss"].notna().any() else np.inf
-
-
-def sensitivity(runs: Iterable[RecordedRun]) -> tuple[list[Plot], list[Missing]]:
-    """Final loss against learning rate, for every number of steps at which a rate was varied."""
+def sensitivity(runs: Iterable[RecordedRun]) -> list[Plot]:
+    """Loss within a common budget of evaluations against the rate, where rates were varied."""
     plots = []
     for group in drawn(runs):
-        for steps in sorted({run.steps for run in group.runs}):
-            same = competitors(run for run in group.runs if run.steps == steps and run.lr)
-            rates = Counter(member.first.setup.optimizer.name for member in same)
-            if rates and max(rates.values()) > 1:
-                title = f"Final loss against learning rate, {steps} steps"
-                plot = _sensitivity(f"sensitivity_{group.key}_{steps}", title, same)
-                plots.append(of_problem(plot, group))
-    reason = "no optimizer ran at two rates for equally many steps"
-    return told_apart(plots), [] if plots else [Missing("sensitivity to the rate", reason)]
+        members = competitors((run for run in group.runs if run.lr), by_schedule=False)
+        rates = Counter(member.first.method for member in members)
+        varied = [member for member in members if rates[member.first.method] > 1]
+        if varied:
+            plots.append(of_problem(_sensitivity(group, varied), group))
+    return with_problems(plots)
 
 
-def _sensitivity(name: str, title: str, members: Sequence[Competitor]) -> Plot:
-    finals = [_final(run) for member in members for run in member.runs]
-    largest = max((final for final in finals if np.isfinite(final)), default=1.0)
-    by_optimizer: dict[str, list[Competitor]] = defaultdict(list)
-    for member in sorted(members, key=lambda member: member.first.lr or 0):
-        by_optimizer[_without_rate(member)].append(member)
-    series = [_rates(label, of, 2 * largest) for label, of in by_optimizer.items()]
+def _sensitivity(group: Group, members: Sequence[Competitor]) -> Plot:
+    budget = common_budget(members)
+    by_method: dict[str, list[Competitor]] = defaultdict(list)
+    for member in sorted(members, key=lambda member: member.first.lr):
+        by_method[_without_rate(member)].append(member)
+    losses = {m.label: [_within(run, budget) for run in m.runs] for m in members}
+    finite = [loss for own in losses.values() for loss in own if np.isfinite(loss)]
+    ceiling = 2 * max(finite, default=1.0)
+    series = [_rates(label, own, losses, ceiling) for label, own in by_method.items()]
     return Plot(
-        name=name,
-        title=title,
+        name=f"sensitivity_{group.key}",
+        title="Loss against learning rate",
         x={"rate": "learning rate"},
-        y="loss of the final picture",
+        y=f"lowest loss within {budget} evaluations",
         series=tuple(series),
         subtitle=_repeats(members),
-        levels=(Level(2 * largest, "diverged"),) if any(s.diverged for s in series) else (),
+        levels=(Level(ceiling, "diverged"),) if any(s.ending for s in series) else (),
         log_x=True,
         points=True,
     )
 
 
+def _within(run: RecordedRun, budget: int) -> float:
+    return np.inf if run.status is Status.DIVERGED else loss_within(run, budget)
+
+
 def _without_rate(member: Competitor) -> str:
-    rate = f" {member.first.lr:g}"
-    return member.label.replace(rate, "", 1)
+    return member.label.replace(f" {member.first.lr:g}", "", 1)
 
 
-def _rates(label: str, members: list[Competitor], ceiling: float) -> Series:
+def _rates(
+    label: str, members: list[Competitor], losses: dict[str, list[float]], ceiling: float
+) -> Series:
     """One optimizer's curve over its rates; a run without a finite loss stands at `ceiling`."""
-    finals = [np.array([_final(run) for run in member.runs]) for member in members]
-    finals = [np.where(np.isfinite(final), final, ceiling) for final in finals]
-    repeats = min(map(len, finals))
-    edges = [band(final[:, None]) for final in finals] if repeats > 1 else []
+    own = [np.array(losses[member.label]) for member in members]
+    own = [np.where(np.isfinite(values), values, ceiling) for values in own]
+    repeats = min(map(len, own))
+    edges = [band(values[:, None]) for values in own] if repeats > 1 else []
     low, high = ([edge[side][0] for edge in edges] or None for side in (0, 1))
-    medians = plain(np.array([np.median(final) for final in finals]))
+    medians = plain(np.array([np.median(values) for values in own]))
     curve = Curve([member.first.lr for member in members], medians, low, high)
-    optimizer = members[0].first.setup.optimizer.name
-    return Series(label, optimizer, {"rate": curve}, 0, repeats, any(map(_diverged, members)))
-
-
-def _final(run: RecordedRun) -> float:
-    final = run.record.final
-    return float("inf") if final is None or final.loss is None else final.loss
+    ending = "diverged" if any(_ending(member) == "diverged" for member in members) else ""
+    return Series(label, members[0].first.method, {"rate": curve}, 0, 1, repeats, ending)

@@ -1,30 +1,32 @@
 """Draws plots and sheets for print, with matplotlib: the same data that the page shows.
 
-Call these within `style.print_style()`.
+Call these within `looks.print_style()`.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nstbench.report.figures.looks import MEASURED, REPORTED, style_of
+from nstbench.report.figures.looks import MEASURED, REPORTED, Look
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, read_picture
-from nstbench.report.figures.plots import Curve, Plot, Series, short
+from nstbench.report.figures.plots import Curve, Plot, Series
 from nstbench.report.figures.ratios import Ratio, Ratios
+from nstbench.report.notation import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg")
+FORMATS = ("png", "svg", "pdf")
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
 SHEET_WIDTH = 7.2
 CAPTION = {"fontsize": 7.5, "color": "#222222", "va": "top", "ha": "left", "linespacing": 1.3}
+TITLE = {"fontsize": 11.5, "weight": "bold", "va": "top"}
 NOTE = {"fontsize": 7.5, "color": "#555555", "va": "bottom", "ha": "left"}
 
 
-def draw(plot: Plot, axis: str) -> "Figure":
+def draw(plot: Plot, axis: str, looks: Mapping[str, Look]) -> "Figure":
     """The figure of `plot` over `axis` (one of `plot.x`)."""
     from matplotlib.figure import Figure
 
@@ -34,32 +36,43 @@ def draw(plot: Plot, axis: str) -> "Figure":
     figure = Figure((WIDTH + BESIDE * beside, HEIGHT))
     axes = figure.add_axes(_box(beside, len(footnote)))
     for order, series in enumerate(drawn):
-        _draw_series(axes, plot, series, series.curves[axis], order)
+        look = looks[series.optimizer].shade(series.variant, series.variants)
+        _draw_series(axes, plot, series, series.curves[axis], order, look)
     _draw_levels(axes, plot)
-    axes.set(xlabel=plot.x[axis], ylabel=plot.y)
+    axes.set(xlabel=plain_text(plot.x[axis]), ylabel=plain_text(plot.y))
     _scale(axes, plot)
     _legend(axes, beside, len(drawn))
-    figure.text(0.015, 0.985, plot.title, fontsize=11.5, weight="bold", va="top", ha="left")
-    figure.text(0.015, 0.015, "\n".join(footnote), **NOTE)
+    figure.text(
+        0.015, 0.985, plain_text(plot.title), fontsize=11.5, weight="bold", va="top", ha="left"
+    )
+    figure.text(0.015, 0.015, plain_text("\n".join(footnote)), **NOTE)
     return figure
 
 
+def plain_text(text: str) -> str:
+    """`text` as matplotlib shows it letter for letter: `$` begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Write `figure` as `stem`.png and `stem`.svg."""
+    """Write `figure` as PNG, SVG and PDF beside `stem`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
     for path in paths:  # no date inside: the same figure gives the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        figure.savefig(path, metadata=dated.get(path.suffix))
     return paths
 
 
-def save_plot(plot: Plot, folder: Path, axes: Sequence[str] = ()) -> list[Path]:
+def save_plot(
+    plot: Plot, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()
+) -> list[Path]:
     """Write `plot` over those of `axes` that it has (all when empty, or when it has none)."""
     has = [axis for axis in plot.x if any(axis in series.curves for series in plot.series)]
     paths = []
     for axis in [axis for axis in has if axis in axes] or has:
         suffix = f"_{axis}" if len(plot.x) > 1 else ""
-        paths += save(draw(plot, axis), folder / f"{plot.name}{suffix}")
+        paths += save(draw(plot, axis, looks), folder / f"{plot.name}{suffix}")
     return paths
 
 
@@ -84,25 +97,26 @@ def _scale(axes: "Axes", plot: Plot) -> None:
         axes.margins(x=0.02)
 
 
-def _draw_series(axes: "Axes", plot: Plot, series: Series, curve: Curve, order: int) -> None:
-    style = style_of(series.optimizer)
+def _draw_series(
+    axes: "Axes", plot: Plot, series: Series, curve: Curve, order: int, look: Look
+) -> None:
     hollow = {"markerfacecolor": "white", "markeredgewidth": 1.2} if series.variant % 2 else {}
     axes.plot(
         curve.x,
         curve.y,
-        color=style.colour,
-        linestyle=style.linestyle,
+        color=look.colour,
+        linestyle=look.linestyle,
         linewidth=1.7 if series.variant < 2 else 1.0,
-        marker=style.marker,
+        marker=look.marker,
         # Spaced by their distance on paper, and shifted so that near curves do not hide them.
         markevery=1 if plot.points else (0.02 + 0.025 * (order % 4), 0.11),
         drawstyle="steps-post" if plot.stairs else "default",
-        label=series.label + (" (diverged)" if series.diverged else ""),
+        label=plain_text(series.name),
         **hollow,
     )
     if curve.low is not None:
         step = "post" if plot.stairs else None
-        band = {"color": style.colour, "alpha": 0.2, "linewidth": 0, "step": step}
+        band = {"color": look.colour, "alpha": 0.2, "linewidth": 0, "step": step}
         axes.fill_between(curve.x, curve.low, curve.high, **band)
 
 
@@ -112,7 +126,9 @@ def _draw_levels(axes: "Axes", plot: Plot) -> None:
         x, side = (0.01, "left") if plot.points else (1.0, "right")  # where curves are not
         place = {"xy": (x, level.value), "xycoords": ("axes fraction", "data")}
         look = {"fontsize": 7.5, "color": "#444444", "ha": side, "va": "bottom"}
-        axes.annotate(level.label, **place, xytext=(0, 1.5), textcoords="offset points", **look)
+        axes.annotate(
+            plain_text(level.label), **place, xytext=(0, 1.5), textcoords="offset points", **look
+        )
 
 
 def _legend(axes: "Axes", beside: bool, entries: int) -> None:
@@ -142,8 +158,10 @@ def draw_sheet(sheet: Sheet) -> "Figure":
         box = (column * side + gap, y + gap, side - 2 * gap, side - 2 * gap)
         shares = (box[0] / SHEET_WIDTH, box[1] / height, box[2] / SHEET_WIDTH, box[3] / height)
         _draw_cell(figure.add_axes(shares), cell)
-    figure.text(0.01, 1 - 0.1 / height, sheet.title, fontsize=11.5, weight="bold", va="top")
-    figure.text(0.01, 0.08 / height, sheet.subtitle, **NOTE)
+    figure.text(
+        0.01, 1 - 0.1 / height, plain_text(sheet.title), fontsize=11.5, weight="bold", va="top"
+    )
+    figure.text(0.01, 0.08 / height, plain_text(sheet.subtitle), **NOTE)
     return figure
 
 
@@ -155,7 +173,7 @@ def _draw_cell(axes: "Axes", cell: SheetCell) -> None:
     pixels = read_picture(cell.path, side) if cell.path else None
     if pixels is not None:
         axes.imshow(pixels, interpolation="none")
-    axes.text(0, -0.03, cell.caption, transform=axes.transAxes, **CAPTION)
+    axes.text(0, -0.03, plain_text(cell.caption), transform=axes.transAxes, **CAPTION)
 
 
 def draw_ratios(ratios: Ratios) -> "Figure":
@@ -172,7 +190,7 @@ def draw_ratios(ratios: Ratios) -> "Figure":
     for place, each in enumerate(ratios.ratios):
         _draw_ratio(axes, place, each)
     axes.set(xlabel=ratios.x, ylim=(rows - 0.4, -0.6))
-    axes.set_yticks(range(rows), [each.label for each in ratios.ratios])
+    axes.set_yticks(range(rows), [plain_text(each.label) for each in ratios.ratios])
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.grid(axis="y", visible=False)
     place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2}
@@ -189,7 +207,8 @@ def _draw_ratio(axes: "Axes", place: int, ratio: Ratio) -> None:
         look = {"color": MEASURED, "marker": "o", "linestyle": "none", "label": "measured"}
         axes.plot([ratio.measured], [place], **look)
     look = {"color": REPORTED, "marker": "D", "markerfacecolor": "none", "linestyle": "none"}
-    axes.plot([ratio.reported], [place], label="reported", **look)
+    if ratio.reported is not None:
+        axes.plot([ratio.reported], [place], label="reported", **look)
 
 
 def _first_of_each(axes: "Axes") -> tuple[list, list]:

@@ -4,16 +4,17 @@ Nothing here is drawn: the page's script hands these dictionaries to Plotly and 
 a reader switches (axis, logarithm, what is hidden, light or dark).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from nstbench.report.figures.looks import MEASURED, ON_DARK, REPORTED, marker_points, style_of
+from nstbench.report.figures.looks import MEASURED, ON_DARK, REPORTED, Look, marker_points
 from nstbench.report.figures.plots import Curve, Level, Plot, Series
 from nstbench.report.figures.ratios import Ratios
 
 GREY = "#8a8f96"  # levels: reads on light and on dark
 
 
-def plotly(plot: Plot) -> dict[str, Any]:
+def plotly(plot: Plot, looks: Mapping[str, Look]) -> dict[str, Any]:
     """`plot` as JSON-ready data: traces per axis, axis labels, and the legend's entries.
 
     Each trace says in `meta` which series it belongs to (-1 for a level) and its colour on a
@@ -29,13 +30,13 @@ def plotly(plot: Plot) -> dict[str, Any]:
         "log_x": plot.log_x,
         "log_y": plot.log_y,
         "notes": " ".join((plot.subtitle, *plot.notes)).strip(),
-        "traces": {axis: _traces(plot, axis) for axis in used},
+        "traces": {axis: _traces(plot, axis, looks) for axis in used},
     }
 
 
-def legend(plot: Plot) -> list[dict[str, Any]]:
+def legend(plot: Plot, looks: Mapping[str, Look]) -> list[dict[str, Any]]:
     """What the page's legend shows for each series: label, colours, dash and marker."""
-    return [_entry(series) for series in plot.series]
+    return [_entry(series, _look(series, looks)) for series in plot.series]
 
 
 def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
@@ -50,7 +51,10 @@ def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
         _shade(ratios, len(rows)),
         _dots("measured", [(each.measured, place) for place, each in measured], MEASURED, "circle"),
         _dots(
-            "reported", [(each.reported, place) for place, each in rows], REPORTED, "diamond-open"
+            "reported",
+            [(each.reported, place) for place, each in rows if each.reported],
+            REPORTED,
+            "diamond-open",
         ),
     ]
     traces[1]["error_x"] = {"type": "data", "symmetric": False, "thickness": 3, "width": 0, **edges}
@@ -67,7 +71,7 @@ def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
     }
 
 
-def legend_of_ratios() -> list[dict[str, Any]]:
+def legend_of_ratios(ratios: Ratios) -> list[dict[str, Any]]:
     """What the legend shows for `plotly_ratios`."""
     return [
         {
@@ -82,6 +86,7 @@ def legend_of_ratios() -> list[dict[str, Any]]:
             ("measured", MEASURED, "o", False),
             ("reported", REPORTED, "D", True),
         )
+        if label == "measured" or any(each.reported for each in ratios.ratios)
     ]
 
 
@@ -115,26 +120,29 @@ def _shade(ratios: Ratios, rows: int) -> dict[str, Any]:
     }
 
 
-def _entry(series: Series) -> dict[str, Any]:
-    style = style_of(series.optimizer)
+def _look(series: Series, looks: Mapping[str, Look]) -> Look:
+    return looks[series.optimizer].shade(series.variant, series.variants)
+
+
+def _entry(series: Series, look: Look) -> dict[str, Any]:
     return {
-        "label": series.label + (" (diverged)" if series.diverged else ""),
-        "light": style.colour,
-        "dark": style.on_dark,
-        "dash": " ".join(map(str, style.dash)) or "none",
-        "marker": marker_points(style.marker),
+        "label": series.name,
+        "light": look.colour,
+        "dark": look.on_dark,
+        "dash": " ".join(map(str, look.dash)) or "none",
+        "marker": marker_points(look.marker),
         "hollow": bool(series.variant % 2),
     }
 
 
-def _traces(plot: Plot, axis: str) -> list[dict[str, Any]]:
+def _traces(plot: Plot, axis: str, looks: Mapping[str, Look]) -> list[dict[str, Any]]:
     traces = []
     for number, series in enumerate(plot.series):
         if axis in series.curves:
-            curve = series.curves[axis]
+            curve, look = series.curves[axis], _look(series, looks)
             if curve.low is not None:
-                traces.append(_band(plot, number, series, curve))
-            traces.append(_line(plot, number, series, curve, axis))
+                traces.append(_band(number, series, curve, look))
+            traces.append(_line(plot, number, series, axis, look))
     ends = [x for series in plot.series if axis in series.curves for x in series.curves[axis].x]
     for level in plot.levels:
         start, end = min(ends, default=0), max(ends, default=1)
@@ -142,10 +150,10 @@ def _traces(plot: Plot, axis: str) -> list[dict[str, Any]]:
     return traces
 
 
-def _line(plot: Plot, number: int, series: Series, curve: Curve, axis: str) -> dict[str, Any]:
-    style = style_of(series.optimizer)
-    marker = style.plotly_marker + ("-open" if series.variant % 2 else "")
-    between = "<br>between %{customdata[0]:.4s} and %{customdata[1]:.4s}" if curve.low else ""
+def _line(plot: Plot, number: int, series: Series, axis: str, look: Look) -> dict[str, Any]:
+    curve = series.curves[axis]
+    marker = look.plotly_marker + ("-open" if series.variant % 2 else "")
+    between = "<br>between %{customdata[0]:.4~g} and %{customdata[1]:.4~g}" if curve.low else ""
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -153,27 +161,27 @@ def _line(plot: Plot, number: int, series: Series, curve: Curve, axis: str) -> d
         "x": curve.x,
         "y": curve.y,
         "line": {
-            "color": style.colour,
+            "color": look.colour,
             "width": 2,
-            "dash": style.plotly_dash,
+            "dash": look.plotly_dash,
             "shape": "hv" if plot.stairs else "linear",
         },
         "marker": {
             "symbol": marker,
             "size": 8,
-            "color": style.colour,
+            "color": look.colour,
             "maxdisplayed": 0 if plot.points else 9,
         },
         "hovertemplate": f"<b>%{{fullData.name}}</b><br>{plot.x[axis]}: %{{x:.4~g}}<br>"
-        f"%{{y:.4s}}{between}<extra></extra>",
-        "meta": _meta(number, series),
+        f"%{{y:.4~g}}{between}<extra></extra>",
+        "meta": _meta(number, look),
     }
     if curve.low:
         trace["customdata"] = [list(pair) for pair in zip(curve.low, curve.high, strict=True)]
     return trace
 
 
-def _band(plot: Plot, number: int, series: Series, curve: Curve) -> dict[str, Any]:
+def _band(number: int, series: Series, curve: Curve, look: Look) -> dict[str, Any]:
     """The area between lowest and highest, as one closed outline."""
     return {
         "type": "scatter",
@@ -182,10 +190,10 @@ def _band(plot: Plot, number: int, series: Series, curve: Curve) -> dict[str, An
         "y": curve.high + curve.low[::-1],
         "fill": "toself",
         "opacity": 0.22,
-        "line": {"width": 0, "color": style_of(series.optimizer).colour},
+        "line": {"width": 0, "color": look.colour},
         "hoverinfo": "skip",
         "name": f"{series.label}, band",
-        "meta": _meta(number, series),
+        "meta": _meta(number, look),
     }
 
 
@@ -206,6 +214,5 @@ def _level(level: Level, start: float, end: float, at_start: bool) -> dict[str, 
     }
 
 
-def _meta(number: int, series: Series) -> dict[str, Any]:
-    style = style_of(series.optimizer)
-    return {"series": number, "light": style.colour, "dark": style.on_dark}
+def _meta(number: int, look: Look) -> dict[str, Any]:
+    return {"series": number, "light": look.colour, "dark": look.on_dark}

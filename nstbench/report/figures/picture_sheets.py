@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.report.data.compare import Competitor, Group, competitors, runs_of_row, timing_groups
+from nstbench.report.data.compare import Competitor, Group, competitors, timing_groups
 from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.select import of_table, runs_of_row
 from nstbench.report.data.settings import ReportedTable
-from nstbench.report.figures.curves import Missing, drawn, longest
-from nstbench.report.figures.plots import short
+from nstbench.report.figures.curves import drawn, longest
+from nstbench.report.notation import short
 from nstbench.run.record import snapshots
 
 MOST_FRAMES, MOST_STRIPS = 8, 8
@@ -92,9 +93,9 @@ def galleries(runs: Iterable[RecordedRun], table: ReportedTable) -> list[Gallery
 def _entries(group: Group, table: ReportedTable) -> Iterable[Entry]:
     rest = list(group.runs)
     for row in table.rows:
-        of_row = runs_of_row(rest, row, table)
+        of_row = runs_of_row(rest, row)
         if of_row:
-            yield _entry(of_row[0], f"{row.row}. {of_row[0].label}")
+            yield _entry(of_row[0], f"Row {row.row}: {of_row[0].label}")
             rest = [run for run in rest if run not in of_row]
     for member in competitors(rest):
         yield _entry(member.first, member.label)
@@ -131,10 +132,9 @@ def systems_sheet(runs: Iterable[RecordedRun], table: ReportedTable) -> list[She
     Their losses are different quantities and are not shown. Rows of the report's table are no
     systems of their own; fewer than `FEWEST_SYSTEMS` make no sheet.
     """
-    rows = {row.experiment for row in table.rows}
     first: dict[str, RecordedRun] = {}
     for run in sorted(runs, key=lambda run: (run.repeat, run.id)):
-        if run.experiment and run.experiment not in rows and run.record.final:
+        if run.experiment and not of_table([run], table) and run.record.final:
             first.setdefault(run.experiment, run)
     if len(first) < FEWEST_SYSTEMS:
         return []
@@ -156,18 +156,16 @@ def _of_system(name: str, run: RecordedRun) -> str:
     return f"{name}\n{run.label}\n{run.record.final.evaluations} evaluations"
 
 
-def filmstrips(runs: Iterable[RecordedRun]) -> tuple[list[Sheet], list[Missing]]:
-    """One strip per competitor that kept snapshots: its first repeat, on the way to its result."""
+def filmstrips(runs: Iterable[RecordedRun]) -> list[Sheet]:
+    """One strip for each of the first competitors that kept snapshots: its first repeat, on the
+    way to its result."""
     sheets = []
     for group in drawn(runs):
         for member in longest(group.runs):
             kept = frames(member.first)
             if len(kept) > 1:
                 sheets.append(_filmstrip(group, member, kept))
-    if not sheets:
-        return [], [Missing("filmstrip", "no run kept snapshots (snapshots=K)")]
-    rest = f"only the first {MOST_STRIPS} of {len(sheets)} are drawn"
-    return sheets[:MOST_STRIPS], [Missing("filmstrip", rest)] if len(sheets) > MOST_STRIPS else []
+    return sheets[:MOST_STRIPS]
 
 
 def _filmstrip(group: Group, member: Competitor, kept: Sequence[Snapshot]) -> Sheet:
@@ -177,10 +175,12 @@ def _filmstrip(group: Group, member: Competitor, kept: Sequence[Snapshot]) -> Sh
     return Sheet(name, f"{member.label} on its way", cells, columns, _sentence(group.title))
 
 
-def equal_time(runs: Iterable[RecordedRun]) -> tuple[list[Sheet], list[Missing]]:
-    """Competitors side by side after the same seconds of optimisation, one row for each."""
+def equal_time(runs: Iterable[RecordedRun]) -> list[Sheet]:
+    """Competitors side by side after the same seconds of optimisation, one row for each; of runs
+    that were alone on their machine."""
+    usable = [r for r in runs if r.status.is_final and len(r.epochs) and r.record.timing_valid]
     sheets = []
-    for group in timing_groups(run for run in runs if run.status.is_final and len(run.epochs)):
+    for group in timing_groups(usable):
         kept = [
             (member, frames(member.first, len(member.first.epochs)))
             for member in longest(group.runs)
@@ -188,13 +188,7 @@ def equal_time(runs: Iterable[RecordedRun]) -> tuple[list[Sheet], list[Missing]]
         kept = [(member, pictures) for member, pictures in kept if len(pictures) > 1]
         if len(kept) > 1:
             sheets.append(_equal_time(group, kept))
-    if sheets:
-        return sheets, []
-    return [], [
-        Missing(
-            "side by side at equal time", "fewer than two competitors kept snapshots (snapshots=K)"
-        )
-    ]
+    return sheets
 
 
 def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Snapshot]]]) -> Sheet:
@@ -209,14 +203,12 @@ def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Snapshot]]])
                 cells.append(SheetCell(f"{caption}\nepoch {made[-1].epoch}", made[-1].path))
             else:
                 cells.append(SheetCell(f"{caption}\nno snapshot by then"))
-    sure = all(member.first.record.timing_valid for member, _ in kept)
-    doubt = "" if sure else " Some of these runs were disturbed: their seconds are not valid."
     return Sheet(
         name=f"equal_time_{group.key}",
         title="Side by side after equal time",
         cells=tuple(cells),
         columns=len(SHARES_OF_TIME),
-        subtitle=_sentence(group.title) + doubt,
+        subtitle=_sentence(group.title),
     )
 
 

@@ -25,14 +25,20 @@ class Curve:
 
 @dataclass(frozen=True)
 class Series:
-    """One competitor. `variant` counts the series before it in the plot with its optimizer."""
+    """One competitor, the `variant`-th of `variants` with its optimizer in the plot."""
 
     label: str
-    optimizer: str  # its name in the settings, which decides the style
+    optimizer: str  # what tells optimizers apart, which decides the look
     curves: dict[str, Curve]  # axis -> curve
     variant: int = 0
+    variants: int = 1
     repeats: int = 1
-    diverged: bool = False
+    ending: str = ""  # how it ended where not by its schedule: "diverged"
+
+    @property
+    def name(self) -> str:
+        """The label, with its ending."""
+        return f"{self.label} ({self.ending})" if self.ending else self.label
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,3 @@ def words_for_band(repeats: Sequence[int]) -> str:
     count = " or ".join(map(str, sorted(set(repeats))))
     edges = "lowest to highest" if max(repeats) < FEW_REPEATS else "10 % to 90 %"
     return f"Median of {count} repeats, band from {edges}."
-
-
-def short(value: float) -> str:
-    """A number as a person writes it on an axis or below a picture: 0.02, 500, 20k, 2M."""
-    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= unit:
-            return f"{value / (1e3 if suffix == 'k' else unit):.3g}{suffix}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

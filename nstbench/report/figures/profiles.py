@@ -16,7 +16,7 @@ from nstbench.report.data.compare import Competitor
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import TargetSettings
 from nstbench.report.figures.plots import Curve, Plot, Series, plain
-from nstbench.report.judge.targets import evaluations_to, goals
+from nstbench.report.judge.targets import evaluations_to, targets_of
 
 FEWEST_PAIRS = 3
 PROFILE = "Targets reached within a multiple of the fewest evaluations"
@@ -63,8 +63,8 @@ def costs_table(
     """Evaluations to every target, (competitors, instances); infinite where it is not reached."""
     columns = []
     for pair in pairs:
-        reach = goals(pair, settings)
-        for target in reach.targets if reach else ():
+        own = targets_of(pair, settings)
+        for target in own.targets if own else ():
             columns.append([_cost(member, pair, target.loss) for member in members])
     return np.array(columns, float).T
 
@@ -101,9 +101,11 @@ def _plot(name: str, title: str, axis: str, members: list[Competitor], costs: np
         at, height = shares(own)
         x = np.concatenate([[start], at, [end]])
         y = np.concatenate([[0.0], height, height[-1:] if len(height) else [0.0]])
-        optimizer = member.first.setup.optimizer.name
-        variant = sum(each.optimizer == optimizer for each in series)
-        series.append(Series(member.label, optimizer, {axis: Curve(plain(x), plain(y))}, variant))
+        method = member.first.method
+        variant = sum(each.optimizer == method for each in series)
+        of = sum(other.first.method == method for other in members)
+        curves = {axis: Curve(plain(x), plain(y))}
+        series.append(Series(member.label, method, curves, variant, of))
     return Plot(
         name=name,
         title=title,

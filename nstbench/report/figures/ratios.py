@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nstbench.report.data.reader import display_name
-from nstbench.report.data.settings import ReportSettings, Row
+from nstbench.report.data.settings import ReportSettings
 from nstbench.report.judge.verdicts import Comparison, Verdict
 
 
@@ -20,7 +19,7 @@ class Ratio:
     measured: float | None
     low: float | None
     high: float | None
-    reported: float
+    reported: float | None
 
 
 @dataclass(frozen=True)
@@ -36,40 +35,42 @@ class Ratios:
 
 
 def ratios_of_time(verdicts: Iterable[Verdict], settings: ReportSettings) -> Ratios | None:
-    """Every comparison of two rows of equal length that a sentence on time rests on, once."""
-    timed = {claim.id for claim in settings.claims.claims if claim.metric == "total_s"}
-    found: dict[tuple[int, int], Ratio] = {}
+    """Every comparison of two competitors of equal length that a claim on time rests on, once."""
+    found: dict[frozenset[str], Ratio] = {}
     for verdict in verdicts:
-        for each in verdict.comparisons if verdict.id in timed else ():
-            pair = tuple(sorted((each.a.row, each.b.row)))
-            if each.a.steps == each.b.steps and pair not in found:
+        for each in verdict.comparisons if verdict.claim.metric == "total_s" else ():
+            pair = frozenset(each.names)
+            if each.estimate.n and each.is_of_equal_length and pair not in found:
                 found[pair] = _ratio(each)
-    if not any(ratio.measured for ratio in found.values()):
+    if not found:
         return None
-    level = f"{settings.claims.level:.0%}"
+    level = f"{2 * settings.claims.level - 1:.0%}"
+    reported = any(ratio.reported for ratio in found.values())
+    hollow = " Hollow: the report's single runs." if reported else ""
     return Ratios(
         name="ratios",
-        title="Ratios of total time, measured and reported",
+        title=f"Ratios of total time, measured{' and reported' if reported else ''}",
         x="ratio of total time",
         margin=settings.claims.margin,
         ratios=tuple(found.values()),
-        subtitle=f"Bars: {level} interval of the paired ratio. Shaded: differences of at most "
-        f"{settings.claims.margin:.0%}, which do not matter. Hollow: the report's single runs.",
+        subtitle=f"Bars: {level} interval of the paired ratio, valid at any number of repeats. "
+        f"Shaded: within {settings.claims.margin:.0%}, which does not matter.{hollow}",
     )
 
 
 def _ratio(comparison: Comparison) -> Ratio:
     estimate = comparison.estimate
     whole = estimate.n > 1 and 0 < estimate.low <= estimate.high < float("inf")
+    known = 0 < estimate.ratio < float("inf")
     return Ratio(
-        label=_label(comparison.a, comparison.b),
-        measured=estimate.ratio if estimate.n else None,
+        label=_label(comparison),
+        measured=estimate.ratio if known else None,
         low=estimate.low if whole else None,
         high=estimate.high if whole else None,
         reported=comparison.reported_ratio,
     )
 
 
-def _label(a: Row, b: Row) -> str:
-    names = [f"{display_name(row.optimizer)} {row.lr:g}" for row in (a, b)]
-    return f"{names[0]} / {names[1]}, {a.epochs} epochs"
+def _label(comparison: Comparison) -> str:
+    a, b = (each.runs[0] for each in comparison.selected)
+    return f"{a.label} / {b.label}, {a.setup.epochs} epochs"

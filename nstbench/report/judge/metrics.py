@@ -71,8 +71,8 @@ def _distance(run: RecordedRun, targets: TargetsOf) -> float | None:
 
 
 RELATIVE = (
-    "The target lies on the way to the lowest loss of any run here, and a run that misses it counts "
-    "with a penalty: another run beside these can move both."
+    "The target lies on the way to the lowest loss of any run here, and a run that misses it "
+    "counts with a penalty: another run beside these can move both."
 )
 TIMES = ("less", "more", True)
 METRICS: Mapping[str, Metric] = {

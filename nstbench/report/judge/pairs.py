@@ -1,4 +1,4 @@
-"""Pairs of runs that may be compared: repeats that were neighbours in time, or the same pictures."""
+"""Pairs of runs that may be compared: repeats that were neighbours in time, or one problem."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

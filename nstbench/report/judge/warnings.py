@@ -1,4 +1,4 @@
-"""Reasons, in plain words, to doubt the numbers of a table."""
+"""Warnings, in plain words, about the numbers of a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,9 @@ import numpy as np
 from nstbench.report.data import compare
 from nstbench.report.data.compare import Competitor
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.data.settings import ReportedTable
+from nstbench.report.judge.pairs import started
 from nstbench.report.judge.statistics import spread_share
+from nstbench.report.notation import count
 from nstbench.run.schema import Status
 
 WIDE = 0.10  # spread, as a share of the median, from which a time is called unsteady
@@ -18,18 +19,19 @@ WIDE = 0.10  # spread, as a share of the median, from which a time is called uns
 def of_runs(
     competitors: Sequence[Competitor], others: Iterable[RecordedRun], fewest: int
 ) -> list[str]:
-    """Doubts about any table of these competitors; `others` are runs that it leaves out."""
+    """Warnings about any table of these competitors; `others` are runs that it leaves out."""
     runs = [run for each in competitors for run in each.runs]
     return [
         *few_repeats(competitors, fewest),
         *endings(runs),
+        *finished_early(runs),
         *left_out(runs, others),
         *mixed_versions(runs),
     ]
 
 
 def of_times(competitors: Sequence[Competitor], clock: str) -> list[str]:
-    """Doubts about a table of seconds on one stopwatch."""
+    """Warnings about a table of seconds on one stopwatch."""
     runs = [run for each in competitors for run in each.runs]
     return [*invalid_timing(runs), *wide_spread(competitors, clock), *not_interleaved(competitors)]
 
@@ -37,7 +39,7 @@ def of_times(competitors: Sequence[Competitor], clock: str) -> list[str]:
 def few_repeats(competitors: Sequence[Competitor], fewest: int) -> list[str]:
     """Rows with fewer finished repeats than a comparison needs."""
     counts = {each.label: len(_finished(each)) for each in competitors}
-    few = [f"{label} ({count})" for label, count in counts.items() if count < fewest]
+    few = [f"{label} ({n})" for label, n in counts.items() if n < fewest]
     return [f"Too few repeats (fewer than {fewest}): {', '.join(few)}."] if few else []
 
 
@@ -57,14 +59,27 @@ def endings(runs: Iterable[RecordedRun]) -> list[str]:
     return said
 
 
+def finished_early(runs: Iterable[RecordedRun]) -> list[str]:
+    """Runs whose optimizer stopped before its schedule's end, in its own words."""
+    stopped: dict[str, RecordedRun] = {}
+    for run in runs:
+        if run.record.finished_early:
+            stopped.setdefault(run.label, run)
+    return [
+        f"{label} stopped by itself after {run.epochs_made} of {run.setup.epochs} epochs "
+        f"({run.record.finished_early}): its total time is not that of a whole schedule."
+        for label, run in stopped.items()
+    ]
+
+
 def left_out(runs: Sequence[RecordedRun], others: Iterable[RecordedRun]) -> list[str]:
     """Runs of the same rows that cannot be compared with these, by the first thing that differs."""
     if not runs:
         return []
     reasons = Counter(_difference(runs[0], other) for other in others)
     return [
-        f"{_plural(count, 'run')} left out here, because {reason} differ{'s' if one else ''}."
-        for (reason, one), count in reasons.items()
+        f"{count(n, 'run')} left out here, because {reason} differ{'s' if one else ''}."
+        for (reason, one), n in reasons.items()
     ]
 
 
@@ -89,8 +104,8 @@ def invalid_timing(runs: Sequence[RecordedRun]) -> list[str]:
     notes = Counter(note for run in invalid for note in run.record.timing_notes)
     why = f": {'; '.join(note for note, _ in notes.most_common(3))}" if notes else ""
     were = "was" if len(invalid) == 1 else "were"
-    count = f"{len(invalid)} of {_plural(len(runs), 'run')}"
-    return [f"{count} {were} disturbed, and their seconds are not used{why}."]
+    which = f"{len(invalid)} of {count(len(runs), 'run')}"
+    return [f"{which} {were} disturbed, and their seconds are not used{why}."]
 
 
 def wide_spread(competitors: Sequence[Competitor], clock: str) -> list[str]:
@@ -101,29 +116,19 @@ def wide_spread(competitors: Sequence[Competitor], clock: str) -> list[str]:
 
 
 def not_interleaved(competitors: Sequence[Competitor]) -> list[str]:
-    """Repeats that were not run in turn (A B A B), so that drift can pass for a difference."""
-    runs = sorted((r for each in competitors for r in each.runs), key=lambda r: r.record.created)
-    repeats = [run.repeat for run in runs]
-    if len(competitors) < 2 or len(set(repeats)) < 2 or repeats == sorted(repeats):
-        return []
-    return ["Repeats were not run in turn, so a machine that slows down can pass for a difference."]
-
-
-def missing_rows(present: Iterable[int], table: ReportedTable) -> list[str]:
-    """Rows of the report's table that were not run."""
-    present = set(present)
-    missing = [str(row.row) for row in table.rows if row.row not in present]
-    return [f"Rows of the report's table without a run: {', '.join(missing)}."] if missing else []
-
-
-def other_schedules(rows: dict[int, Competitor], table: ReportedTable) -> list[str]:
-    """Rows that were run with another schedule than the report's."""
-    changed = [
-        f"row {number} ({rows[number].first.steps} steps, the report {table.row(number).steps})"
-        for number in sorted(rows)
-        if rows[number].first.steps != table.row(number).steps
+    """Repeats that were not run in turn (A B B A), so that drift could pass for a difference."""
+    ordered = [sorted(map(started, each.runs)) for each in competitors if len(each.runs) > 1]
+    apart = [
+        one[-1] < other[0] or other[-1] < one[0]
+        for place, one in enumerate(ordered)
+        for other in ordered[place + 1 :]
     ]
-    return [f"Run with another number of steps: {', '.join(changed)}."] if changed else []
+    if not any(apart):
+        return []
+    return [
+        "Some competitors were not run in turn: a machine that slows down could pass for a "
+        "difference, so their repeats have no ratio."
+    ]
 
 
 def times(competitor: Competitor, clock: str) -> np.ndarray:
@@ -148,7 +153,3 @@ def _difference(run: RecordedRun, other: RecordedRun) -> tuple[str, bool]:
     if a.problem != b.problem:
         return "their objective, network or start image", True
     return "their machine or its use (backend, precision, kernels)", True
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

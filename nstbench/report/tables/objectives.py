@@ -1,8 +1,8 @@
-"""One pair of pictures under several objectives, measured with common yardsticks.
+"""One pair of pictures under several objectives, measured with one reference metric.
 
 Losses of different objectives are different quantities and are never put on one curve. What can be
-compared is each result's distance to content and style under the default objective (the record's
-`yardstick`), and its SSIM and PSNR to the content.
+compared are the terms of the default objective at each result (the record's `reference`), and its
+SSIM and PSNR to the content picture.
 """
 
 import json
@@ -12,14 +12,15 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.record import TERM
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, inputs
-from nstbench.report.figures.plots import short
-from nstbench.report.tables.table import NONE, Table, number
+from nstbench.report.notation import NONE, number, short
+from nstbench.report.tables.table import Table
 
 MOST_SETS = 4
 CAPTION = (
-    "Content and style: the weighted terms of the default objective at the result, whatever the "
-    "run's own objective was; lower is closer. SSIM and PSNR are to the content; higher is closer."
+    "Terms: the weighted terms of the default objective at the result, whatever the run's own "
+    "objective was; lower is closer. SSIM and PSNR are to the content picture; higher is closer."
 )
 
 
@@ -37,7 +38,7 @@ def sets_of_objectives(runs: Iterable[RecordedRun]) -> list[list[RecordedRun]]:
 def _budget(run: RecordedRun) -> tuple:
     record = run.record
     pictures = (record.content.sha256, *(style.sha256 for style in record.style))
-    return (pictures, run.setup.optimizer.name, run.steps, record.settings.get("init"))
+    return (pictures, run.method, run.steps, record.settings.get("init"))
 
 
 def _objective(run: RecordedRun) -> str:
@@ -64,11 +65,11 @@ def objectives_table(members: Sequence[RecordedRun], order: int = 1) -> Table:
     """One row per objective, in the order of its name."""
     rows = sorted(zip(labels(members), members, strict=True), key=lambda row: row[0])
     frame = pd.DataFrame.from_records([_record(label, run) for label, run in rows])
+    terms = [name for name in frame if name.startswith(TERM)]
     shown = pd.DataFrame(
         {
             "Objective": frame["objective"],
-            "Content": frame["content"].map(number),
-            "Style": frame["style"].map(number),
+            **{_heading(name): frame[name].map(number) for name in terms},
             "SSIM": frame["ssim"].map(number),
             "PSNR": frame["psnr"].map(number),
             "Status": frame["status"],
@@ -80,12 +81,12 @@ def objectives_table(members: Sequence[RecordedRun], order: int = 1) -> Table:
 
 
 def _record(label: str, run: RecordedRun) -> dict:
-    yardstick, quality = run.record.yardstick, run.record.quality
+    reference, quality = run.record.reference, run.record.quality
     picture = run.path / "image.png"
+    terms = reference.terms if reference else {}
     return {
         "objective": label,
-        "content": yardstick.content if yardstick else None,
-        "style": yardstick.style if yardstick else None,
+        **{f"{TERM}{name}": value for name, value in terms.items()},
         "ssim": quality.ssim if quality else None,
         "psnr": quality.psnr if quality else None,
         "status": str(run.status),
@@ -96,28 +97,33 @@ def _record(label: str, run: RecordedRun) -> dict:
 
 
 def _notes(rows: Sequence[tuple[str, RecordedRun]]) -> list[str]:
-    without = [label for label, run in rows if run.record.yardstick is None]
-    return [f"Without a yardstick: {', '.join(without)}."] if without else []
+    without = [label for label, run in rows if run.record.reference is None]
+    return [f"Without the reference metric: {', '.join(without)}."] if without else []
 
 
 def objectives_sheet(members: Sequence[RecordedRun], order: int = 1) -> Sheet:
-    """Content, style, and the result under each objective with its yardsticks."""
+    """Content, style, and the result under each objective with its terms."""
     cells = inputs(members[0])
     for label, run in sorted(zip(labels(members), members, strict=True), key=lambda row: row[0]):
-        cells.append(SheetCell(f"{label}\n{_yardsticks(run)}", run.path / "image.png"))
+        cells.append(SheetCell(f"{label}\n{_distances(run)}", run.path / "image.png"))
     title = "One pair of pictures under every objective"
     foot = f"{_title(members[0])}. Distances under the default objective."
     return Sheet(f"objectives_{order}", title, tuple(cells), 4, foot[:1].upper() + foot[1:])
 
 
-def _yardsticks(run: RecordedRun) -> str:
-    yardstick, quality = run.record.yardstick, run.record.quality
-    if yardstick is None or None in (yardstick.content, yardstick.style):
+def _distances(run: RecordedRun) -> str:
+    reference, quality = run.record.reference, run.record.quality
+    if reference is None or None in reference.terms.values():
         return str(run.status)
-    distances = f"content {short(yardstick.content)}, style {short(yardstick.style)}"
+    terms = ", ".join(f"{name} {short(value)}" for name, value in reference.terms.items())
     known = quality is not None and None not in (quality.ssim, quality.psnr)
     likeness = f"SSIM {quality.ssim:.3f}, PSNR {quality.psnr:.1f} dB" if known else ""
-    return f"{distances}\n{likeness}".rstrip()
+    return f"{terms}\n{likeness}".rstrip()
+
+
+def _heading(column: str) -> str:
+    name = column.removeprefix(TERM).replace("_", " ")
+    return f"{name[:1].upper()}{name[1:]} term"
 
 
 def _title(run: RecordedRun) -> str:

@@ -1,4 +1,4 @@
-"""Who comes how far at what cost: one target for all, failures priced."""
+"""The ranking as a table: losses within one budget first, what the targets cost beside them."""
 
 import math
 from collections.abc import Sequence
@@ -7,135 +7,132 @@ import numpy as np
 import pandas as pd
 
 from nstbench.report.data import compare
-from nstbench.report.data.compare import Competitor, Group
-from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings
 from nstbench.report.judge import warnings
-from nstbench.report.judge.targets import Targets, curve, evaluations_to, goals, priced, seconds_to
-from nstbench.report.tables.table import Table, loss_text, median, number, statuses, values
+from nstbench.report.judge.ranking import Entry, Ranking, loss_within
+from nstbench.report.judge.targets import Targets, evaluations_to, penalised, seconds_to, targets_of
+from nstbench.report.notation import NONE, listed, number
+from nstbench.report.tables.table import Table, loss_text, median, statuses, values
+from nstbench.report.tables.timing import without_empty
 
 
-def ranking(group: Group, settings: ReportSettings) -> Table:
-    """Competitors on one problem by what it costs them to come to the common targets.
-
-    A row is an optimizer with its rate; of each repeat the longest run counts, since a constant
-    rate makes the shorter ones its beginning. Ordered by the geometric mean, over targets and
-    repeats, of the evaluations to the target, a failure priced at `penalty` times the largest
-    budget on the problem.
-    """
-    finished = [run for run in group.runs if run.status.is_final]
-    competitors = [_longest(each) for each in compare.competitors(finished, by_schedule=False)]
-    reach = goals(finished, settings.targets)
-    records = _ranked([_record(each, reach) for each in competitors])
-    shown = pd.DataFrame([_shown(record, reach) for record in records])
-    listed = compare.competitors(group.runs, by_schedule=False)
-    notes = warnings.of_runs(listed, (), settings.claims.fewest_repeats)
-    notes += _doubts(competitors)
-    title, caption = f"Ranking: {group.title}", _caption(reach, settings.targets.penalty)
-    return Table("ranking", title, caption, pd.DataFrame(records), shown, notes)
+def ranking_tables(ranking: Ranking, settings: ReportSettings) -> list[Table]:
+    """Every optimizer at its best rate, and, where rates were varied, every setting."""
+    own = targets_of(ranking.group.runs, settings.targets)
+    best = ranking.best_rates
+    tables = [_table("ranking", "Ranking", ranking, best, own, settings)]
+    if len(best) < len(ranking.entries):
+        every = _table("ranking_all", "Every setting", ranking, ranking.entries, own, settings)
+        tables.append(every)
+    return tables
 
 
-def _ranked(records: list[dict]) -> list[dict]:
-    """In the order of their scores; equal scores share a rank."""
-    scores = [record["score"] for record in records]
-    ranks = [1 + sum(other < score for other in scores) for score in scores]
-    ranked = [{"rank": rank} | record for rank, record in zip(ranks, records, strict=True)]
-    return sorted(ranked, key=lambda record: (record["rank"], record["loss_best"]))
+def _table(
+    name: str,
+    title: str,
+    ranking: Ranking,
+    entries: Sequence[Entry],
+    own: Targets | None,
+    settings: ReportSettings,
+) -> Table:
+    records = [_record(entry, own, ranking.budget) for entry in entries]
+    shown = without_empty(pd.DataFrame([_shown(record, own, ranking.budget) for record in records]))
+    members = [entry.competitor for entry in entries]
+    listed_all = compare.competitors(ranking.group.runs, by_schedule=False)
+    notes = _notes(ranking, entries)
+    notes += warnings.of_runs(listed_all, (), fewest=1)
+    notes += warnings.invalid_timing([run for each in members for run in each.runs])
+    caption = _caption(ranking, own, settings)
+    strong = tuple(n for n, entry in enumerate(entries) if entry.is_leading)
+    whole = f"{title}: {ranking.group.title}"
+    return Table(name, whole, caption, pd.DataFrame(records), shown, notes, strong)
 
 
-def _longest(each: Competitor) -> Competitor:
-    """Of each repeat the run with the most steps, and of those the newest."""
-    ordered = sorted(each.runs, key=lambda run: (run.steps, run.record.created))
-    kept = {run.repeat: run for run in ordered}
-    return Competitor(each.label, tuple(kept[repeat] for repeat in sorted(kept)))
-
-
-def _record(each: Competitor, reach: Targets | None) -> dict:
-    run = each.first
+def _record(entry: Entry, own: Targets | None, budget: int) -> dict:
+    each, run = entry.competitor, entry.competitor.first
     record = {
+        "rank": entry.rank,
         "competitor": each.label,
         "optimizer": run.optimizer,
         "lr": run.lr,
+        "rates": len(entry.rates),
+        "is_leading": entry.is_leading,
+        "budget": budget,
+        "loss_within": math.nan if entry.loss is None else entry.loss,
         "steps": run.steps,
+        "evaluations": median([own_run.evaluations for own_run in each.runs]),
         "repeats": len(each.runs),
         "status": statuses(each),
         "loss": median(values(each, compare.final_loss)),
-        "loss_best": median([_lowest(run) for run in each.runs if len(run.epochs)]),
+        "loss_best": median([loss_within(own_run, math.inf) for own_run in each.runs]),
         "ssim": median(_quality(each, "ssim")),
         "psnr": median(_quality(each, "psnr")),
     }
-    costs = []
-    for target in reach.targets if reach else ():
-        way = target.way
-        found = [evaluations_to(run, target.loss) for run in each.runs]
-        paid = [priced(cost, reach.evaluations_price) for cost in found]
-        costs += paid
-        record[f"reached_{way}"] = int(np.isfinite(found).sum())
-        record[f"evaluations_{way}"] = median(paid)
-        timed = [seconds_to(run, target.loss) for run in each.runs if run.record.timing_valid]
-        record[f"seconds_{way}"] = median([priced(s, reach.seconds_price) for s in timed])
-    record["score"] = float(np.exp(np.mean(np.log(costs)))) if costs else math.nan
+    for target in own.targets if own else ():
+        percent = target.percent
+        found = [evaluations_to(own_run, target.loss) for own_run in each.runs]
+        record[f"reached_{percent}"] = int(np.isfinite(found).sum())
+        record[f"evaluations_{percent}"] = median(
+            [penalised(cost, own.evaluations_penalty) for cost in found]
+        )
+        timed = [seconds_to(r, target.loss) for r in each.runs if r.record.timing_valid]
+        record[f"seconds_{percent}"] = median([penalised(s, own.seconds_penalty) for s in timed])
     return record
 
 
-def _lowest(run: RecordedRun) -> float:
-    """The lowest loss of any evaluation, that of the saved picture included."""
-    return min(curve(run)[1][-1], compare.final_loss(run))
-
-
-def _quality(each: Competitor, name: str) -> list[float]:
+def _quality(each: compare.Competitor, name: str) -> list[float]:
     found = (getattr(run.record.quality, name, None) for run in each.runs)
-    return [number for number in found if number is not None]
+    return [value for value in found if value is not None]
 
 
-def _shown(record: dict, reach: Targets | None) -> dict[str, str]:
+def _shown(record: dict, own: Targets | None, budget: int) -> dict[str, str]:
     """One row for people."""
+    rank = record["rank"]
     shown = {
-        "Rank": f"{record['rank']:.0f}",
+        "Rank": NONE if rank is None else str(rank),
         "Competitor": record["competitor"],
-        "Steps": str(record["steps"]),
-        "Repeats": str(record["repeats"]),
+        f"Loss within {budget} evaluations": loss_text(record["loss_within"]),
+        "Evaluations": number(record["evaluations"]),
         "Final loss": loss_text(record["loss"]),
-        "Best loss": number(record["loss_best"]),
+        "Lowest loss": number(record["loss_best"]),
     }
-    for target in reach.targets if reach else ():
-        way = target.way
-        reached = record[f"reached_{way}"], record["repeats"]
-        shown[f"Evaluations to {way} %"] = _cost(record[f"evaluations_{way}"], *reached)
-        shown[f"Seconds to {way} %"] = _cost(record[f"seconds_{way}"], *reached)
-    quality = {name.upper(): number(record[name]) for name in ("ssim", "psnr")}
-    return shown | quality | {"Status": record["status"]}
+    for target in own.targets if own else ():
+        percent = target.percent
+        reached = record[f"reached_{percent}"], record["repeats"]
+        shown[f"Evaluations to {percent} %"] = _cost(record[f"evaluations_{percent}"], *reached)
+        shown[f"Seconds to {percent} %"] = _cost(record[f"seconds_{percent}"], *reached)
+    shown |= {name.upper(): number(record[name], 3) for name in ("ssim", "psnr")}
+    return shown | {"Repeats": str(record["repeats"]), "Status": record["status"]}
 
 
-def _caption(reach: Targets | None, penalty: float) -> str:
-    if reach is None:
+def _caption(ranking: Ranking, own: Targets | None, settings: ReportSettings) -> str:
+    if own is None:
         return "No finished run has a loss, so there is no target."
-    told = ", ".join(f"{each.way} % of it is a loss of {each.loss:.4g}" for each in reach.targets)
+    told = listed([f"{each.percent} % is a loss of {number(each.loss)}" for each in own.targets])
+    margin = f"{100 * settings.claims.margin:g} %"
     return (
-        f"The way goes from the start's loss to the lowest that any competitor found: {told}. "
-        f"Missing a target costs {penalty:g} times the largest budget: "
-        f"{reach.evaluations_price:.0f} evaluations or {reach.seconds_price:.3g} s of updates. "
-        "Ranked by the geometric mean of the evaluations to all targets."
+        f"In the order of the lowest loss within {ranking.budget} evaluations, a budget that at "
+        f"least three quarters have made; the leading group lies within {margin} of the lowest. "
+        "Targets are on the way from the start's loss to the lowest that any run here found: "
+        f"{told}; missing one counts {settings.targets.penalty:g} times the largest budget."
     )
 
 
-def _doubts(competitors: Sequence[Competitor]) -> list[str]:
-    """What makes a comparison of costs unfair."""
+def _notes(ranking: Ranking, entries: Sequence[Entry]) -> list[str]:
     notes = []
-    runs = [run for each in competitors for run in each.runs]
-    most = max((each.first.steps for each in competitors), default=0)
-    short = [f"{c.label} ({c.first.steps})" for c in competitors if c.first.steps < most]
+    short = [entry for entry in entries if entry.rank is None]
     if short:
-        notes.append(
-            f"Stopped before the {most} steps of the longest, which may be why a target is missed: "
-            f"{', '.join(short)}."
-        )
-    if len({run.comparable_key for run in runs}) > 1:
-        notes.append("The seconds come from more than one machine or backend: do not compare them.")
-    return notes + warnings.invalid_timing(runs)
+        told = [f"{e.competitor.label} ({e.competitor.first.evaluations})" for e in short]
+        notes.append(f"Without a rank, for fewer than {ranking.budget} evaluations: "
+                     f"{', '.join(told)}.")  # fmt: skip
+    edges = [e.competitor.label for e in entries if e.is_best_rate and e.at_edge]
+    if edges:
+        notes.append(f"The best rate lies at an edge of those tried, so a better one may lie "
+                     f"beyond: {', '.join(edges)}.")  # fmt: skip
+    return notes
 
 
 def _cost(cost: float, reached: int, repeats: int) -> str:
     if reached == repeats or math.isnan(cost):
-        return number(cost)
-    return f"{number(cost)} ({reached} of {repeats} reached)"
+        return number(cost, 3)
+    return "missed" if not reached else f"{number(cost, 3)} ({reached} of {repeats})"

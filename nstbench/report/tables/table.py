@@ -1,22 +1,22 @@
 """A table as numbers (CSV) and as text for people (Markdown, LaTeX, the page)."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nstbench.report.data.compare import Competitor
+from nstbench.report.notation import NONE, number
 from nstbench.run.schema import Status
-
-NONE = "—"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its doubts.
+    """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its warnings.
 
     `caption` says how to read it.
     """
@@ -27,15 +27,39 @@ class Table:
     frame: pd.DataFrame
     shown: pd.DataFrame
     notes: list[str]
+    strong: tuple[int, ...] = ()  # rows that stand out
+
+    @property
+    def path(self) -> str:
+        """Its files, without their endings, in the report's folder."""
+        return self.name if self.name == "verdicts" else f"tables/{self.name}"
+
+
+MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
+
+
+def numbered(groups: Sequence, make: Callable[[Any], list[Table]]) -> list[Table]:
+    """The tables of each group: those of the first keep their names, the next are called
+    timing_2, timing_3 ..."""
+    made = [
+        replace(table, name=f"{table.name}_{number}") if number > 1 else table
+        for number, group in enumerate(groups[:MOST_TABLES], start=1)
+        for table in make(group)
+    ]
+    if len(groups) > MOST_TABLES:
+        rest = f"{len(groups) - MOST_TABLES} smaller sets of comparable runs have no table here."
+        made[-1].notes.append(rest)
+    return made
 
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """`table` as CSV (numbers), Markdown and LaTeX (text, with the doubts below)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`table` below the report's `folder` as CSV (numbers), Markdown and LaTeX (text, with the
+    warnings below)."""
+    (folder / table.path).parent.mkdir(parents=True, exist_ok=True)
     texts = {"csv": table.frame.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
     paths = []
     for suffix, text in texts.items():
-        paths.append(folder / f"{table.name}.{suffix}")
+        paths.append(folder / f"{table.path}.{suffix}")
         paths[-1].write_text(text, encoding="utf-8")
     return paths
 
@@ -74,16 +98,6 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 def _latex_cell(text: str) -> str:
     return " ".join("".join(_LATEX.get(c, c) for c in text).split())
-
-
-def number(value: float | None) -> str:
-    """Four significant digits without an exponent where that is readable."""
-    if value is None or pd.isna(value):
-        return NONE
-    if math.isinf(value):
-        return "infinite"
-    large = abs(value) >= 1e6 or 0 < abs(value) < 1e-4
-    return f"{value:.3e}" if large else f"{float(f'{value:.4g}'):g}"
 
 
 def loss_text(loss: float | None) -> str:

@@ -1,120 +1,153 @@
-"""The report's table, run again: reported seconds beside measured ones."""
+"""Seconds of the runs of one machine: beside the report's own where they are its table's rows."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from nstbench.report.data import compare
+from nstbench.report.data import compare, select
 from nstbench.report.data.compare import Competitor, Group
-from nstbench.report.data.reader import RecordedRun, display_name
+from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings, Row
-from nstbench.report.judge import warnings
-from nstbench.report.judge.statistics import Estimate, bootstrap, paired_ratio
-from nstbench.report.tables.table import NONE, Table, loss_text, median, number, statuses, values
+from nstbench.report.judge import pairs, warnings
+from nstbench.report.judge.statistics import Estimate, paired_ratio
+from nstbench.report.notation import NONE, number
+from nstbench.report.tables.table import Table, loss_text, median, statuses, values
 
 CAPTION = (
-    "Measured s: median of the total time (set-up, updates and recording) with its bootstrap "
-    "interval over repeats. Measured ratio: to the first row, paired by repeat, with its interval. "
-    "Update s/step: updates alone, whereas the report's seconds per step hold its set-up, too."
+    "Measured s: median of the total time (start, set-up, updates and recording), below it the "
+    "range over repeats. Per step: updates alone. Ratio: to the {base} with as many steps, paired "
+    "by repeat, below it its {level:.0%} interval."
 )
+REPORTED_CAPTION = " The report's seconds are of one run each, its set-up included."
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of the table: a row of the report's, a competitor, or both."""
+
+    row: Row | None
+    competitor: Competitor | None
+    steps: int
 
 
 def timing_table(group: Group, settings: ReportSettings, runs: Iterable[RecordedRun] = ()) -> Table:
-    """Seconds of a group of comparable runs, beside those that the report gives.
+    """Seconds of a group of comparable runs, beside those that the report gives for the same.
 
-    `runs` are all runs of the report: those of the same rows that are not in the group are named
-    among the doubts.
+    Runs that were altered stand below, as what they were, without the report's numbers. `runs` are
+    all runs: those like the group's that are not in it are named in the warnings.
     """
-    rows = _rows(group, settings)
-    present = {row.row: each for row, each in rows if row and each}
-    first = next((each for _, each in rows if each), None)
-    base = rows[0][0]
-    records = [_record(row, each, first, base) for row, each in rows]
-    shown = pd.DataFrame([_shown(record) for record in records])
-    competitors = [each for _, each in rows if each]
-    notes = warnings.of_runs(competitors, _others(group, runs), settings.claims.fewest_repeats)
-    notes += warnings.of_times(competitors, "total_s")
-    if base:
-        notes += warnings.missing_rows(present, settings.table)
-        notes += warnings.other_schedules(present, settings.table)
-    return Table("timing", f"Time: {group.title}", CAPTION, pd.DataFrame(records), shown, notes)
+    lines = _lines(group, settings)
+    of_table = any(line.row for line in lines)
+    bases = _bases(lines)
+    records = [_record(line, bases.get(line.steps), settings) for line in lines]
+    frame = pd.DataFrame(records).dropna(axis="columns", how="all")
+    shown = without_empty(pd.DataFrame([_shown(record) for record in records]))
+    members = [line.competitor for line in lines if line.competitor]
+    notes = warnings.of_runs(members, _others(group, runs), settings.claims.fewest_repeats)
+    notes += warnings.of_times(members, "total_s")
+    missing = [str(line.row.row) for line in lines if line.row and not line.competitor]
+    if missing:
+        notes.append(f"Rows of the report's table without a run: {', '.join(missing)}.")
+    base = "first row" if of_table else "fastest"
+    caption = CAPTION.format(base=base, level=2 * settings.claims.level - 1)
+    caption += REPORTED_CAPTION if of_table else ""
+    return Table("timing", f"Time: {group.title}", caption, frame, shown, notes)
 
 
-def _rows(group: Group, settings: ReportSettings) -> list[tuple[Row | None, Competitor | None]]:
+def without_empty(shown: pd.DataFrame) -> pd.DataFrame:
+    """`shown` without the columns that hold nothing."""
+    return shown[[name for name in shown if not (shown[name].astype(str) == NONE).all()]]
+
+
+def _lines(group: Group, settings: ReportSettings) -> list[_Line]:
     """The report's rows in its order when any was run, then every other competitor."""
-    rows, used = [], set()
+    lines, used = [], set()
     for row in settings.table.rows:
-        runs = compare.runs_of_row(group.runs, row, settings.table)
-        label = f"row {row.row}"
-        rows.append((row, Competitor(label, runs) if runs else None))
+        runs = select.runs_of_row(group.runs, row)
+        lines.append(_Line(row, Competitor(f"row {row.row}", runs) if runs else None, row.steps))
         used |= {run.id for run in runs}
     if not used:
-        rows = []
-    rest = [run for run in group.runs if run.id not in used]
-    return rows + [(None, each) for each in compare.competitors(rest)]
+        lines = []
+    rest = compare.competitors(run for run in group.runs if run.id not in used)
+    return lines + [_Line(None, each, each.first.steps) for each in rest]
+
+
+def _bases(lines: Sequence[_Line]) -> dict[int, _Line]:
+    """The line that ratios refer to, for each number of steps: the first row of the report's, else
+    the fastest."""
+    bases = {}
+    for steps in {line.steps for line in lines}:
+        here = [line for line in lines if line.steps == steps and line.competitor]
+        rows = [line for line in here if line.row]
+        if here:
+            bases[steps] = rows[0] if rows else min(here, key=_median_seconds)
+    return bases
+
+
+def _median_seconds(line: _Line) -> float:
+    found = warnings.times(line.competitor, "total_s") if line.competitor else ()
+    return median(found) if len(found) else math.inf
 
 
 def _others(group: Group, runs: Iterable[RecordedRun]) -> list[RecordedRun]:
-    """Runs outside the group that stand for a row which the group has, too."""
+    """Runs outside the group that are like one which the group has."""
     inside = {run.id for run in group.runs}
     labels = {(run.label, run.steps) for run in group.runs}
     return [r for r in runs if r.id not in inside and (r.label, r.steps) in labels]
 
 
-def _record(
-    row: Row | None, each: Competitor | None, first: Competitor | None, base: Row | None
-) -> dict:
-    reported = row.reported_seconds if row else math.nan
-    shared = {
-        "row": row.row if row else None,
-        "reported_s": reported,
-        "reported_step_s": reported / row.steps if row else math.nan,
-        "reported_ratio": reported / base.reported_seconds if row and base else math.nan,
-    }
+def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
+    row, each = line.row, line.competitor
+    record = {"row": row.row if row else None}
+    if row:
+        record |= {"reported_s": row.reported_seconds}
+        record |= {"reported_step_s": row.reported_seconds / row.steps}
+    if row and base and base.row:
+        record["reported_ratio"] = row.reported_seconds / base.row.reported_seconds
     if each is None:
-        name = display_name(row.optimizer)
+        name = select.in_words({"optimizer": row.optimizer}, settings.presets)
         planned = {"optimizer": name, "lr": row.lr, "epochs": row.epochs, "steps": row.steps}
-        return shared | planned | {"repeats": 0, "timed": 0, "status": "missing"}
+        return record | planned | {"repeats": 0, "timed": 0, "status": "not run"}
+    total = warnings.times(each, "total_s")
+    ratio = _ratio(each, base.competitor, settings) if base else paired_ratio([], [])
     run = each.first
-    total, optimise = warnings.times(each, "total_s"), warnings.times(each, "optimise_s")
-    low, high = bootstrap(total, np.median) if len(total) > 1 else (math.nan, math.nan)
-    ratio = _ratio(each, first)
-    return shared | {
+    return record | {
         "optimizer": run.optimizer,
         "lr": run.lr,
+        "changed": " ".join(f"{name}={value}" for name, value in run.changed.items()) or None,
+        "schedule": None if run.setup.schedule.name == "constant" else run.setup.schedule.name,
         "epochs": run.setup.epochs,
         "steps": run.steps,
         "repeats": len(each.by_repeat()),
         "timed": len(total),
         "status": statuses(each),
         "total_s": median(total),
-        "total_low_s": low,
-        "total_high_s": high,
-        "optimise_s": median(optimise),
-        "step_s": median(values(each, _seconds_per_step)),
+        "total_lowest_s": min(total, default=math.nan),
+        "total_highest_s": max(total, default=math.nan),
+        "step_s": median(values(each, compare.seconds_per_step)),
         "ratio": ratio.ratio,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "loss": median(values(each, compare.final_loss)),
-        "picture": _picture(each),
+        "picture": picture_of(each),
     }
 
 
-def _ratio(each: Competitor, first: Competitor) -> Estimate:
-    return paired_ratio(
-        *compare.paired(each.runs, first.runs, lambda run: compare.seconds(run, "total_s"))
+def _ratio(each: Competitor, base: Competitor, settings: ReportSettings) -> Estimate:
+    found = pairs.in_time(
+        each.runs,
+        base.runs if each is not base else (),
+        lambda run: compare.seconds(run, "total_s"),
+        settings.claims.neighbours_s,
     )
+    if each is base:
+        return Estimate(1.0, 1.0, 1.0, len(each.runs), 0.0)
+    return paired_ratio(found.a, found.b, settings.claims.level)
 
 
-def _seconds_per_step(run: RecordedRun) -> float | None:
-    """Of the steps that were made: an optimizer may stop before its schedule ends."""
-    seconds = compare.seconds(run, "optimise_s")
-    return seconds / run.record.final.steps if seconds and run.record.final.steps else None
-
-
-def _picture(each: Competitor) -> str | None:
+def picture_of(each: Competitor) -> str | None:
     """The picture of the first repeat that has one, relative to the results folder."""
     for run in each.by_repeat().values():
         if (run.path / "image.png").is_file():
@@ -128,27 +161,29 @@ def _shown(record: dict) -> dict[str, str]:
         "Row": number(record["row"]),
         "Optimizer": record["optimizer"],
         "Rate": number(record["lr"]),
+        "Schedule": record.get("schedule") or NONE,
+        "Altered": record.get("changed") or NONE,
         "Epochs": str(record["epochs"]),
         "Steps": str(record["steps"]),
-        "Reported s": number(record["reported_s"]),
-        "Measured s": _interval(record, "total_s", "total_low_s", "total_high_s"),
+        "Reported s": number(record.get("reported_s")),
+        "Measured s": _span(record, "total_s", "total_lowest_s", "total_highest_s"),
         "Repeats": _repeats(record),
-        "Reported s/step": number(record["reported_step_s"]),
-        "Update s/step": number(record.get("step_s")),
-        "Reported ratio": number(record["reported_ratio"]),
-        "Measured ratio": _interval(record, "ratio", "ratio_low", "ratio_high"),
+        "Reported s/step": number(record.get("reported_step_s"), 3),
+        "Measured s/step": number(record.get("step_s"), 3),
+        "Reported ratio": number(record.get("reported_ratio"), 3),
+        "Measured ratio": _span(record, "ratio", "ratio_low", "ratio_high"),
         "Final loss": loss_text(record.get("loss")),
         "Status": record["status"],
         "Picture": record.get("picture") or NONE,
     }
 
 
-def _interval(record: dict, middle: str, low: str, high: str) -> str:
-    """ "30.1 (29.8 to 30.4)"; the value alone where it has no interval."""
+def _span(record: dict, middle: str, low: str, high: str) -> str:
+    """ "30.1 (29.8 to 30.4)"; the value alone where there is no span."""
     value, low, high = (record.get(name, math.nan) for name in (middle, low, high))
     if math.isnan(low) or math.isinf(high) or low == high:
-        return number(value)
-    return f"{number(value)} ({number(low)} to {number(high)})"
+        return number(value, 3)
+    return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
 
 
 def _repeats(record: dict) -> str:

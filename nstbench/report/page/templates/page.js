@@ -5,6 +5,9 @@
   const narrow = matchMedia("(max-width: 800px)");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  /* The page's one notation of a number: 0.02, 20000, 1.42e8. */
+  const short = (value) => (Math.abs(value) < 1e6 && Math.abs(value) >= 1e-4 ? String(value) : value.toExponential().replace("e+", "e"));
+
   /* Curves: one plotter shows one of its plots at a time. */
   class Plotter {
     constructor(root) {
@@ -67,7 +70,9 @@
       const traces = this.plot.traces[axis.key].map((trace) => this.dressed(trace));
       this.canvas.setAttribute("aria-label", `${this.plot.title}: ${this.plot.y} over ${axis.label}`);
       Plotly.react(this.canvas, traces, this.layout(axis.label, traces), {
-        displayModeBar: false,
+        displaylogo: false,
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"],
+        toImageButtonOptions: { format: "svg", filename: this.plot.name, scale: 1 },
         responsive: true,
       });
     }
@@ -98,7 +103,7 @@
     }
 
     layout(label, traces) {
-      const axis = (title, log, largest) => ({
+      const axis = (title, log, values) => ({
         title: { text: title, standoff: 8 },
         type: log ? "log" : "linear",
         gridcolor: colour("--grid"),
@@ -109,19 +114,36 @@
         ticklen: 4,
         tickcolor: colour("--soft"),
         automargin: true,
-        tickformat: largest < 1e4 ? "~g" : "~s", // 0.02 and 500, but 20k and 2M
-        ...(log ? { dtick: "D2" } : { nticks: narrow.matches ? 5 : 10 }),
+        exponentformat: "power",
+        ...(log ? logTicks(values) : { nticks: narrow.matches ? 5 : 10 }),
       });
-      const largest = (name) => Math.max(...traces.flatMap((trace) => trace[name]));
+      /* 1, 2, 5 where few decades are shown, else a decade or several apart. */
+      const logTicks = (values) => {
+        const known = values.filter((value) => value > 0);
+        const decades = Math.log10(Math.max(...known) / Math.min(...known));
+        const room = narrow.matches ? 4 : 9;
+        if (decades < 0.7) return { tickmode: "array", ...steps(known, room) };
+        return decades <= 3 ? { dtick: "D2" } : { dtick: Math.ceil(decades / room) };
+      };
+      const steps = (known, room) => {
+        const low = Math.min(...known), high = Math.max(...known);
+        const unit = 10 ** Math.floor(Math.log10((high - low) / room || high));
+        const step = unit * ([1, 2, 5, 10].find((each) => (high - low) / (unit * each) <= room) ?? 10);
+        const tickvals = [];
+        for (let at = Math.floor(low / step) * step; at <= high + step; at += step) if (at > 0) tickvals.push(Number(at.toPrecision(6)));
+        return { tickvals, ticktext: tickvals.map(short) };
+      };
+      const values = (name) => traces.flatMap((trace) => (trace.visible ? trace[name] : []));
       return {
-        xaxis: axis(label, this.logX.checked, largest("x")),
-        yaxis: this.plot.rows.length ? this.rows() : axis(this.plot.y, this.logY.checked, largest("y")),
+        xaxis: axis(label, this.logX.checked, values("x")),
+        yaxis: this.plot.rows.length ? this.rows() : axis(this.plot.y, this.logY.checked, values("y")),
         font: { family: colour("--sans"), size: narrow.matches ? 12 : 13.5, color: colour("--ink") },
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
         margin: { l: 48, r: 12, t: 12, b: 44 },
         showlegend: false,
+        uirevision: `${this.plot.name} ${label} ${this.logX.checked} ${this.logY.checked}`, // zoom stays
         hovermode: "closest",
         dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       };

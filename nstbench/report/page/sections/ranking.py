@@ -1,0 +1,23 @@
+"""Which optimizer, at which rate: the answer in a sentence, then everyone in its order."""
+
+from nstbench.report.figures.profiles import profiles
+from nstbench.report.judge.answer import answer
+from nstbench.report.page.section import Findings, Section
+from nstbench.report.tables.ranking import ranking_tables
+from nstbench.report.tables.table import numbered
+
+
+def section(findings: Findings) -> Section | None:
+    rankings = [ranking for ranking in findings.rankings if len(ranking.entries) > 1]
+    if not rankings:
+        return None
+    margin = findings.settings.claims.margin
+    tables = numbered(rankings, lambda ranking: ranking_tables(ranking, findings.settings))
+    profiled = profiles(findings.runs, findings.settings.targets)
+    context = {
+        "answers": [answer(ranking, margin) for ranking in rankings],
+        "notes": profiled.notes if profiled.plots else [],
+    }
+    return Section(
+        "ranking", "Ranking", "ranking.html", context, tables=tables, plots=profiled.plots
+    )
