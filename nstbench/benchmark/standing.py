@@ -26,7 +26,8 @@ class Standing:
     score: Score
     hits: tuple[np.ndarray, ...]  # by instance: (runs, levels), as `scoring.hits` gives them
     levels: tuple[FixedTarget, ...]  # one per level
-    budgets: tuple[float, ...]  # median loss / frozen best at each budget, over all runs
+    budgets: tuple[float, ...]  # median loss / best known at each budget, over all runs
+    curve: tuple[tuple[float, float], ...]  # the same at many (evaluations, median)
     failures: int  # runs that have no result
 
 
@@ -59,6 +60,7 @@ def stand(name: str, benchmark: Benchmark, results: Results, chosen: TargetSet) 
     Raises `SettingsError` where a run saw other pictures or weights than the targets say.
     """
     found, relative, spent, failures = [], [], [], 0
+    grid = sorted({*benchmark.budgets, *np.geomspace(1, benchmark.horizon, 60).round().astype(int)})
     for instance in benchmark.instances(benchmark.score):
         aims = chosen.of(instance)
         if chosen.frozen:
@@ -67,8 +69,9 @@ def stand(name: str, benchmark: Benchmark, results: Results, chosen: TargetSet) 
         failures += sum(result is None for result in results[instance])
         found.append(np.array([scoring.hits(each, aims.losses) for each in losses]))
         spent += [len(each) for each in losses]
-        relative += [scoring.at_budgets(each, benchmark.budgets) / aims.best for each in losses]
+        relative += [scoring.at_budgets(each, grid) / aims.best for each in losses]
     together = np.concatenate(found)
+    curve = dict(zip(map(int, grid), np.median(relative, axis=0).tolist(), strict=True))
     return Standing(
         name,
         scoring.score(found, benchmark.bounds),
@@ -77,7 +80,8 @@ def stand(name: str, benchmark: Benchmark, results: Results, chosen: TargetSet) 
             scoring.fixed_target(together[:, i], spent, benchmark.horizon)
             for i in range(len(benchmark.levels))
         ),
-        tuple(np.median(relative, axis=0).tolist()),
+        tuple(curve[budget] for budget in benchmark.budgets),
+        tuple(curve.items()),
         failures,
     )
 

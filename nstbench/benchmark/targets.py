@@ -73,7 +73,9 @@ def load(file: Path, benchmark: Benchmark) -> TargetSet | None:
     return TargetSet(found, True, content["made"])
 
 
-def make(benchmark: Benchmark, results: Mapping[str, Results], made: Mapping[str, Any]) -> TargetSet:
+def make(
+    benchmark: Benchmark, results: Mapping[str, Results], made: Mapping[str, Any]
+) -> TargetSet:
     """Targets of the score's problems from the results of a reference set, by optimizer.
 
     Raises `SettingsError` where no optimizer has a result on some problem, or none gained anything.
@@ -101,7 +103,9 @@ def write(file: Path, benchmark: Benchmark, targets: TargetSet) -> None:
             for name, each in targets.targets.items()
         },
     }
-    head = "# Frozen by `python -m nstbench benchmark freeze=true`; never edit it, freeze a new one.\n"
+    head = (
+        "# Frozen by `python -m nstbench benchmark freeze=true`; never edit it, freeze a new one.\n"
+    )
     with replacing(file) as temporary:
         temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, width=100))
 

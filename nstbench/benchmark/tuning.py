@@ -1,8 +1,8 @@
 """Tuning: every competitor gets the same number of trials, on pictures that the score never sees.
 
 Trial 0 is the defaults, the others are Sobol points. Where the best trial lies on an edge of its
-space, the space is widened there by a decade and searched on (Choi et al., "On empirical comparisons
-of optimizers", 2019); one that still lies there at the end is labelled under-tuned.
+space, the space is widened there by a decade and searched on (Choi et al., "On empirical
+comparisons of optimizers", 2019); one that still lies there at the end is labelled under-tuned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -156,3 +156,9 @@ def _tuned(search: _Search) -> Tuned:
         widened=tuple(search.widened),
     )
     return replace(made, on_edge=tuple(f"{at.name} {end}" for at, end in _edges(search)))
+
+
+def untuned(competitor: Competitor) -> Tuned:
+    """A competitor at its defaults."""
+    (point, *_) = trials_of(competitor, 1)
+    return Tuned(competitor, competitor.space, (Trial(point),))

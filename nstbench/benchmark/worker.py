@@ -1,7 +1,7 @@
 """The process that stays: runs come in as lines of JSON, answers go out as lines of JSON.
 
-Started by `carry.Worker`. It ends with its input, so no run goes on for nobody; the run under way is
-finished first, or interrupted by SIGINT and SIGTERM as every run is.
+Started by `carry.Worker`. It ends with its input, so no run goes on for nobody; the run under way
+is finished first, or interrupted by SIGINT and SIGTERM as every run is.
 """
 
 import json
