@@ -1,4 +1,4 @@
-"""Known effects get the right verdict, no effect gets none, and sentences are true of their runs."""
+"""Known effects get the right verdict, no effect gets none, and sentences are true."""
 
 import math
 from dataclasses import replace
@@ -278,24 +278,24 @@ def times(result, a, b, **how):
     return pairs.neighbours(*sides, **{"neighbours_s": 21600, **how})
 
 
-def test_repeats_in_blocks_make_one_pair_and_repeats_in_turn_make_all(tmp_path):
+def test_repeats_in_turn_are_pairs_and_repeats_in_blocks_are_none(tmp_path):
     a = [SyntheticRun("adam", repeat=n) for n in range(3)]
     b = [SyntheticRun("sgd", repeat=n, order=1) for n in range(3)]
-    assert len(times(tmp_path / "in turn", a, b)) == 3
-    blocks = read(tmp_path / "blocks", [*a, *b])
-    later = [
-        replace(run, record=run.record.model_copy(update={"created": f"2026-01-0{9 + 0}T0{run.repeat}"
-                ":00:00+00:00"})) if run.setup.optimizer.name == "sgd" else run
-        for run in blocks
-    ]  # fmt: skip
-    sides = [[r for r in later if r.setup.optimizer.name == name] for name in ("adam", "sgd")]
-    assert pairs.neighbours(*sides, neighbours_s=1e9) == []  # last of one beside first of other
+    assert len(times(tmp_path, a, b)) == 3
+    runs = reader.read(tmp_path).runs
+    adam, sgd = ([r for r in runs if r.setup.optimizer.name == name] for name in ("adam", "sgd"))
+    late = [started_at(run, f"2026-01-09T0{run.repeat}:00:00+00:00") for run in sgd]
+    assert pairs.neighbours(adam, late, neighbours_s=1e9) == []
+
+
+def started_at(run, time):
+    return replace(run, record=run.record.model_copy(update={"created": time}))
 
 
 def test_a_run_made_again_a_month_later_has_no_pair_and_is_said(tmp_path):
     runs = read(tmp_path, suite([SyntheticRun("adam"), SyntheticRun("sgd")], 4))
     again = [
-        replace(run, record=run.record.model_copy(update={"created": "2026-03-01T00:00:00+00:00"}))
+        started_at(run, "2026-03-01T00:00:00+00:00")
         if (run.setup.optimizer.name, run.repeat) == ("sgd", 1)
         else run
         for run in runs
