@@ -37,19 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
-        return _command(first, list(arguments[1:]))
+        return import_module(COMMANDS[first]).main(list(arguments[1:]))
     stopped = "stopped; the same command continues"
     return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), stopped)
-
-
-def _command(name: str, arguments: list[str]) -> int:
-    """What a command of its own does; `check` is described here, for its module needs Keras."""
-    if name == "check" and (not arguments or {*given.HELP} & set(arguments)):
-        from nstbench import help
-
-        print(help.of_check(), end="")
-        return 0
-    return import_module(COMMANDS[name]).main(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:
