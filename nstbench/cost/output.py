@@ -83,7 +83,7 @@ def write(record: Record, folder: Path, margin: float, alpha: float) -> list[Pat
     paths.append(_write_csv(folder / "methods.csv", methods(record)))
     paths.append(folder / "cost.md")
     _write_text(paths[-1], markdown(record, rows))
-    return [*paths, *draw(rows, folder / "cost")]
+    return [*paths, *draw(rows, folder / "cost", f"at {record.problem['size']} pixels")]
 
 
 def methods(record: Record) -> list[dict[str, Any]]:
@@ -232,7 +232,7 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline=os.linesep)
 
 
-def draw(rows: list[dict[str, Any]], stem: Path) -> list[Path]:
+def draw(rows: list[dict[str, Any]], stem: Path, where: str) -> list[Path]:
     """The forest plot of the whole steps, the margin shaded; nothing where no bounds are known."""
     drawn = [row for row in rows if row["low"] is not None and row["high"] is not None]
     if not drawn:
@@ -251,7 +251,7 @@ def draw(rows: list[dict[str, Any]], stem: Path) -> list[Path]:
     axes.set_yticks(range(len(drawn)), [f"{r['label_a']} / {r['label_b']}" for r in drawn])
     axes.set(xlim=(-limit, limit), ylim=(len(drawn) - 0.4, -0.6))
     axes.set_xlabel("difference of a whole step (%)", fontsize=9)
-    axes.set_title("What a step costs", fontsize=10.5, loc="left", weight="bold")
+    axes.set_title(f"What a step costs {where}", fontsize=10.5, loc="left", weight="bold")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=9, left=False)
     note = f"shaded: the margin of {margin:g} %; bars: bounds that hold however often one looks"
