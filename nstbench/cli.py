@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "report": "nstbench.report.__main__",
     "check": "nstbench.check",
+    "cost": "nstbench.cost.commands",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",

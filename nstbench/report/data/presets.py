@@ -9,7 +9,17 @@ import yaml
 
 from nstbench.files import conf_dir
 
-RESERVED = ("name", "target", "label", "lr", "box", "space", "colour")  # no hyperparameters
+RESERVED = {
+    "name",
+    "target",
+    "label",
+    "lr",
+    "box",
+    "space",
+    "colour",
+    "defaults",
+    "choices",
+}  # no hyperparameters
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,13 @@ def load() -> dict[str, Preset]:
         name: _preset(name, presets.get(name, {}), looks.get(name, {}))
         for name in {**presets, **looks}
     }
+
+
+def label_of(settings: Mapping[str, Any]) -> str:
+    """Optimizer and rate of a run's settings: "Adam 0.02"."""
+    method = settings["optimizer"]
+    label = method.get("label") or load().get(method["name"], Preset(method["name"])).label
+    return label if settings.get("lr") is None else f"{label} {settings['lr']:g}"
 
 
 def _preset(name: str, preset: Mapping[str, Any], look: Mapping[str, str]) -> Preset:
