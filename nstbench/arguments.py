@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 # What `python -m nstbench <command>` does besides runs; each computes (True) or only reads.
 COMMANDS = {
-    "report": False, "check": True, "speed": True, "visualize": True, "animate": False,
+    "report": False, "check": True, "cost": True, "speed": True, "visualize": True,
+    "animate": False,
 }  # fmt: skip
 CONFIG_DIR = "--config-dir"  # DIR: a person's own YAML files
 MULTIRUN = ("-m", "--multirun")
@@ -66,6 +67,8 @@ def computes(command: Sequence[str], folder: str = ".") -> bool:
     `command` begins with the interpreter; `folder` is the process's current one.
     """
     words = list(command[1:])
+    if not command or not os.path.basename(command[0]).startswith(("python", "pypy")):
+        return False
     script = bool(words) and os.path.basename(words[0]) in ("nstbench", "nstbench.exe")
     if script:
         module, rest = "nstbench", words[1:]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # Where each command's `main(arguments) -> exit code` is.
 COMMANDS = {
     "report": "nstbench.report.__main__",
-    "check": "nstbench.optimizers.check",
+    "check": "nstbench.check",
+    "cost": "nstbench.cost.commands",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",

@@ -5,6 +5,7 @@ Where the network does not matter, the toy of `light/` stands in its place; one 
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,11 +14,13 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from nstbench.errors import SettingsError
+from nstbench import cli
+from nstbench.arguments import COMMANDS
 from nstbench.run.record import read_record, read_rows
 from nstbench.run.schema import EPOCH_COLUMNS, Status
-from nstbench.settings import config
+from nstbench.settings import compose
 
 HERE = Path(__file__).resolve().parent
 HELP_S = 1.5  # seconds of processor time in which --help answers
@@ -52,9 +55,28 @@ def test_help_answers_at_once_and_names_every_optimizer(tmp_path):
     code, output, errors = command(tmp_path, "--help", light=False)
     assert processor_seconds() - before < HELP_S
     assert (code, errors) == (0, "")
-    for name in [*config.choices("optimizer"), "-m", "suite=", "--cfg"]:
-        assert name in output
+    for group in ("optimizer", "schedule", "objective", "extractor", "experiment", "suite"):
+        assert all(name in output.split() for name in compose.choices(group))
+    assert all(option in output for option in ("-m", "suite=", "--cfg", "--dry-run"))
+    assert max(map(len, output.splitlines())) <= 100
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_a_help_of_its_own(tmp_path, name):
+    before = processor_seconds()
+    code, output, errors = command(tmp_path, name, "--help", light=False)
+    assert processor_seconds() - before < HELP_S
+    assert (code, errors) == (0, "") and name in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_are_reached_by_the_one_front_door(tmp_path):
+    code, output, errors = command(tmp_path, "report", "nowhere", light=False)
+    assert (code, output) == (2, "") and "no runs in nowhere" in errors
+    code, _, errors = command(tmp_path, "reprot", light=False)
+    assert (code, errors) == (2, "nstbench: unknown command 'reprot'; did you mean report?\n")
+    assert set(COMMANDS) == set(cli.COMMANDS)
 
 
 def test_version_and_settings(tmp_path):
@@ -82,7 +104,18 @@ def test_version_and_settings(tmp_path):
         (["--verbose"], ["--verbose"]),
         (["lr"], ["lr"]),
         (["suite=table2"], ["table2", "table1"]),
-        (["vectorize=0"], ["vectorize=0"]),
+        (["suite=table1", "vectorize=8"], ["unknown setting 'vectorize'"]),
+        (["optimizer=adam,rmsprop"], ["-m"]),
+        (["style=glass,wave"], ["-m", "style=[glass,wave]"]),
+        (["content=nosuch"], ["unknown content 'nosuch'"]),
+        (["content=no (1).png"], ["content=no (1).png", "no such file"]),
+        (["-m", "content=astronaut,nosuch"], ["unknown content 'nosuch'"]),
+        (["style=[]"], ["style=[]"]),
+        (["init=nosuch.png"], ["init=nosuch.png", "no such file"]),
+        (["weights=no.npz"], ["weights=no.npz", "no such file"]),
+        (["optimizer=optax.adam"], ["KERAS_BACKEND=jax"]),
+        (["--config-dir"], ["--config-dir needs a folder"]),
+        (["--config-dir", "none"], ["none", "no such folder"]),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words):
@@ -92,6 +125,47 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words)
     for word in words:
         assert word in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["content=nosuch"],
+        ["weights=no.npz"],
+        ["style=[]"],
+        ["lr=0.1,0.2"],
+        ["size=999999999"],
+        ["optimizer=./no.py:Mine"],
+        ["optimizer=nowhere.Adam"],
+    ],
+)
+def test_a_slip_is_told_before_a_framework_is_loaded(tmp_path, arguments):
+    before = processor_seconds()
+    code, _, errors = command(tmp_path, *arguments, light=False)
+    assert (code, errors.count("\n")) == (2, 1) and processor_seconds() - before < HELP_S
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path):
+    arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=3")
+    code, output, errors = command(tmp_path, *arguments, "--dry-run")
+    assert (code, errors) == (0, "") and list(tmp_path.iterdir()) == []
+    assert "4 runs, 0 complete, 4 to run; no earlier run" in output
+    assert command(tmp_path, "-m", "optimizer=adam,sgd", "lr=0.1", "epochs=3")[0] == 0
+    code, output, _ = command(tmp_path, *arguments, "--dry-run")
+    assert code == 0 and "4 runs, 2 complete, 2 to run; about" in output
+    assert output.count("complete (completed)") == 2 and len(re.findall("to run *\n", output)) == 2
+    code, output, _ = command(tmp_path, "--dry-run", "epochs=3")
+    assert code == 0 and "1 runs, 0 complete, 1 to run" in output
+
+
+def test_names_of_files_are_taken_as_the_shell_gives_them(tmp_path):
+    for name in ("IMG (1).png", "größe=1.png", "a, b.png", "${oc.env:HOME}.png"):
+        Image.new("RGB", (40, 40), color=(len(name), 0, 0)).save(tmp_path / name)
+        code, output, errors = command(tmp_path, f"content={name}", "epochs=2", f"out={name[0]}")
+        assert code == 0, errors
+        (record,) = tmp_path.glob(f"{name[0]}/runs/*/run.json")
+        assert json.loads(record.read_text())["settings"]["content"] == name
 
 
 def test_a_completed_run_is_not_computed_again(tmp_path):
@@ -158,10 +232,3 @@ def test_a_backend_that_keras_has_not(tmp_path, monkeypatch):
     code, _, errors = command(tmp_path, "epochs=1", light=False)
     assert code == 2
     assert errors == "nstbench: unknown KERAS_BACKEND 'jacks'; did you mean jax?\n"
-
-
-def test_a_backend_that_is_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    monkeypatch.setattr(config, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match="KERAS_BACKEND=torch: .* not installed"):
-        config.resolve([])

@@ -12,6 +12,7 @@ from PIL import Image
 from nstbench import networks
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.networks import weights
+from nstbench.pictures import images
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -260,7 +261,7 @@ def test_model_that_cannot_be_used_is_explained():
 def test_default_layers_are_the_ends_of_stages():
     network = networks.build("resnet50", weights="random")
     assert networks.default_layers(network) == {
-        "content": ["conv4_block6_out"],
+        "content": ["conv4_block5_out"],
         "style": [
             "conv1_relu",
             "conv2_block3_out",
@@ -278,7 +279,10 @@ def test_default_layers_exist_and_go_deeper_and_deeper(name):
     found = features(network, picture(128, 128), *chosen["style"], *chosen["content"])
     rows = [found[layer].shape[1] for layer in chosen["style"]]
     assert rows == sorted(rows, reverse=True) and (name == "alexnet" or len(set(rows)) == 5)
-    assert chosen["content"] == [chosen["style"][3]]
+    (content,) = chosen["content"]
+    before = [network.layers.index(layer) for layer in (*chosen["style"][2:4], content)]
+    assert before[0] < before[2] <= before[1]
+    assert name == "alexnet" or content not in chosen["style"]
     assert not any("bn" in layer or "pad" in layer for layer in chosen["style"])
 
 
@@ -287,6 +291,31 @@ def test_default_layers_of_small_networks_are_what_there_is():
         "content": ["second"],
         "style": ["first", "second"],
     }
+
+
+@pytest.mark.parametrize("name, fourth", [("alexnet", 99), ("mobilenet_v2", 1270)])
+def test_scaled_features_of_default_layers_are_as_large_as_vggs(name, fourth):
+    """AlexNet's fourth layer is the content's, too."""
+    plain = networks.build(name, weights="random")
+    network = networks.scaled(plain, 96, 128)
+    chosen = networks.default_layers(network)
+    layers = (*chosen["style"], network.layers[0])
+    image = images.load("astronaut", 128).pixels[None, :96]
+    found, native = (features(each, image, *layers) for each in (network, plain))
+    sizes = [np.sqrt(np.mean(np.square(found[layer]))) for layer in chosen["style"]]
+    np.testing.assert_allclose(sizes, [57, 278, 383, fourth, 202], rtol=1e-4)
+    np.testing.assert_array_equal(found[layers[-1]], native[layers[-1]])  # not a default one
+    again = features(networks.scaled(plain, 96, 128), picture(64, 64), *layers)
+    other = features(network, picture(64, 64), *layers)
+    for layer in layers:
+        np.testing.assert_array_equal(again[layer], other[layer])  # constants of the network
+
+
+def test_networks_of_few_layers_are_scaled_too():
+    network = networks.scaled(networks.from_model(small_model()), 32, 32)
+    found = features(network, images.load("astronaut", 32).pixels[None], "first", "second")
+    size = np.sqrt(np.mean(np.square(found["first"])))
+    assert size == pytest.approx(57, rel=1e-4)
 
 
 # ---------------------------------------------------------------- a network from outside

@@ -79,10 +79,10 @@ def test_each_network_brings_layers_of_its_own(name, size, eager):
 
 
 def test_suites_name_every_system_and_objective():
-    systems = {run.settings["experiment"] for run in plan.make(["suite=systems"]).runs}
+    systems = {run.settings.experiment for run in plan.make(["suite=systems"]).runs}
     # Keras fetches Inception v3's weights, and only when it is online.
     assert systems == {*SYSTEMS} - {"style_transfer_class"}
-    shown = [run.settings["objective"]["name"] for run in plan.make(["suite=objectives"]).runs]
+    shown = [run.settings.objective.name for run in plan.make(["suite=objectives"]).runs]
     # Two presets are others of the list with another weight or another network.
     assert {*shown} == {*compose.choices("objective")} - {"lbfgs_report", "gatys_paper", *FAMILIES}
 

@@ -221,7 +221,7 @@ def test_its_place_is_no_part_of_a_run_but_its_text_is(here):
         ("optimizer=./my_opt.py:Needs lr=1", "needs inner"),
         ("optimizer=./my_opt.py:Needs optimizer.inner=1", "needs lr="),
         ("optimizer=./my_opt.py:Mien", "did you mean Mine"),
-        ("optimizer=./my_opt.py:number", "is int, not a class or a function"),
+        ("optimizer=./my_opt.py:number", "is a int, not an optimizer"),
         ("optimizer=./no.py:Mine", "there is no file"),
         ("optimizer=nowhere.Adam", "nowhere is not installed"),
         ("optimizer=optax.adabelief", "optax needs KERAS_BACKEND=jax"),
@@ -237,8 +237,8 @@ def test_mistakes_with_things_from_outside_are_one_line(here, arguments, words):
 
 
 def test_a_callable_of_scipys_form_has_its_own_options(here):
-    chosen = resolve(["optimizer=./my_opt.py:minimizer", "optimizer.depth=2"])
-    assert chosen.lr is None and chosen.optimizer.options == {"width": 3, "depth": 2}
+    chosen = resolve(["optimizer=./my_opt.py:minimizer", "optimizer.width=2"])
+    assert chosen.lr is None and chosen.optimizer.options == {"width": 2}
     assert re.fullmatch("minimizer-e50x5-[0-9a-f]{8}", identity.run_id(chosen))
 
 

@@ -5,12 +5,9 @@ from typing import Any
 
 from nstbench import errors
 from nstbench.networks import alexnet, applications, outside, stages, vgg
-from nstbench.networks.extractor import Extractor, Origin, Request
-from nstbench.networks.models import from_model
+from nstbench.networks.extractor import Extractor, Request
 from nstbench.networks.names import application_names, is_application
 from nstbench.networks.weights import Progress
-
-__all__ = ["Extractor", "Origin", "Progress", "build", "default_layers", "from_model"]
 
 KERNELS = ("direct", "fast")
 BUILT_IN = {"vgg19": vgg.build, "vgg16": vgg.build, "alexnet": alexnet.build}

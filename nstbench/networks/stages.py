@@ -2,7 +2,7 @@
 
 A *stage* is what lies between two halvings of the picture. Where a network has five of them or
 more, style is compared at the ends of five, spread from the first to the last, else at five layers
-spread over the whole; content at the one that lies at 80 % of the way.
+spread over the whole; content just before the one that lies at 80 % of the way.
 """
 
 import math
@@ -42,12 +42,29 @@ def default_layers(model: keras.Model, taps: Mapping[str, Any]) -> dict[str, tup
     if len(candidates) < STYLE_LAYERS:
         candidates = behind
     ends = _stage_ends(model, candidates)
-    return chosen(ends if len(ends) >= STYLE_LAYERS else list(candidates))
+    found = chosen(ends if len(ends) >= STYLE_LAYERS else list(candidates))
+    return found | {"content": (_before(candidates, found),)}
 
 
-def chosen(layers: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Up to five of `layers`, evenly spread to the last one, and the content layer among them."""
-    count = min(STYLE_LAYERS, len(layers))
+def _before(candidates: Mapping[str, Any], found: Mapping[str, tuple[str, ...]]) -> str:
+    """The last layer of the content layer's kind before it that style has not taken; else itself.
+
+    So the two terms do not share a layer, as in the published objectives.
+    """
+    (content,) = found["content"]
+    kind = type(_operation(candidates[content]))
+    names = list(candidates)
+    for name in reversed(names[: names.index(content)]):
+        if name in found["style"]:
+            break
+        if isinstance(_operation(candidates[name]), kind):
+            return name
+    return content
+
+
+def chosen(layers: Sequence[Any], count: int = STYLE_LAYERS) -> dict[str, tuple[Any, ...]]:
+    """At most `count` of `layers`, evenly spread to the last one, and the content layer of them."""
+    count = min(count, len(layers))
     steps = max(1, count - 1)
     style = tuple(layers[round(i * (len(layers) - 1) / steps)] for i in range(count))
     return {"content": (style[max(1, round(CONTENT_DEPTH * count)) - 1],), "style": style}

@@ -28,7 +28,7 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """The object behind a target, with the keyword of its rate and its hyperparameters."""
 
     target: str
@@ -47,7 +47,7 @@ def create(
     another backend, for options that it does not know or refuses, and for a rate or a schedule
     where it has none.
     """
-    found = _find(settings.target)
+    found = look_up(settings.target)
     _check_rate(found, lr, schedule)
     elsewhere = (found.rate,) if found.rate else ()
     extra = settings.options if found.takes_any else {}
@@ -77,19 +77,23 @@ def describe(target: str) -> tuple[str | None, float | None, dict[str, Any]]:
     `inspect.Parameter.empty`. Raises `SettingsError`, in one line, for what cannot be found or
     called.
     """
-    found = _find(target)
+    found = look_up(target)
     known = dict(found.known)
     default = known.pop(found.rate, None) if found.rate else None
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
     return found.rate, float(default) if is_number else None, known
 
 
-def _find(target: str) -> _Found:
+def look_up(target: str) -> Found:
+    """The object behind `target` and what it can be told.
+
+    Raises `SettingsError`, in one line, for what cannot be found or called.
+    """
     if scipy_adapter.is_method(target):
-        return _Found(target, None, None, scipy_adapter.method_options(target))
+        return Found(target, None, None, scipy_adapter.method_options(target))
     thing = outside.locate(target)
     if _is_transformation(thing):  # made already: there is nothing to tell it
-        return _Found(target, lambda: thing, None, {})
+        return Found(target, lambda: thing, None, {})
     if not callable(thing):
         raise SettingsError(f"{target} is a {type(thing).__name__}, not an optimizer")
     if scipy_adapter.is_minimiser(thing):  # its **options are what SciPy hands over
@@ -98,7 +102,7 @@ def _find(target: str) -> _Found:
         known = {n: v for n, v in _parameters(thing).items() if n not in GIVEN}
         takes_any = not isinstance(thing, type) and outside.takes_any(thing)
     rate = next((name for name in RATES if name in known), None)
-    return _Found(target, thing, rate, known, takes_any)
+    return Found(target, thing, rate, known, takes_any)
 
 
 def _parameters(thing: Callable) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _parameters(thing: Callable) -> dict[str, Any]:
     return known
 
 
-def _called(found: _Found, lr, schedule, options, box: bool, engine):
+def _called(found: Found, lr, schedule, options, box: bool, engine):
     """What a function or class of no library that is known here makes of its options."""
     needed = {"optax": "jax"}.get(found.target.partition(".")[0], keras.backend.backend())
     if needed != keras.backend.backend():
@@ -170,7 +174,7 @@ class _Scheduled:
         return x, own | {TAKEN: np.array(taken + 1)}, why
 
 
-def _check_rate(found: _Found, lr: float | None, schedule: Schedule | None) -> None:
+def _check_rate(found: Found, lr: float | None, schedule: Schedule | None) -> None:
     if found.rate is None:
         _refuse(lr, f"{found.target} has no rate: leave lr out")
         _refuse(schedule, f"{found.target} has no rate that could follow a schedule")

@@ -15,12 +15,16 @@ RESERVED = ("name", "target", "label", "lr", "box", "space", "colour", "choices"
 
 @dataclass(frozen=True)
 class Choice:
-    """What a group chose: a YAML file's name or a path from outside."""
+    """What a group chose: a YAML file's name, or something from outside."""
 
     name: str
     is_built_in: bool  # its YAML file lists all that it can be told
-    is_outside: bool
+    is_outside: bool  # a path, or a network of Keras, which need no YAML file
     keys: frozenset[str] = frozenset()  # of its section as composed
+
+    @property
+    def is_path(self) -> bool:
+        return self.is_outside and outside.is_path(self.name)
 
     @property
     def short(self) -> str:
@@ -50,16 +54,18 @@ def optimizer(
     options = {name: value for name, value in section.items() if name not in RESERVED}
     if choice.is_built_in:
         _check_keys("optimizer", options, choice.keys)
-        has_rate, default = "lr" in choice.keys, section.get("lr")
+        has_rate, needs_rate, default = "lr" in choice.keys, True, section.get("lr")
     else:
         known = targets.hyperparameters(target)
         options = targets.whole_options(target, options, known)
-        has_rate, default = known.rate is not None, section.get("lr", known.rate_default)
+        has_rate, needs_rate = known.rate is not None, known.needs_rate
+        own = known.rate_default
+        default = section.get("lr", own if isinstance(own, float | int) else None)
     _check_values("optimizer", options, section.get("choices") or {})
     if rate is not None and not has_rate:
         raise SettingsError(f"{target} has no rate: leave lr={rate} away")
     lr = next((value for value in (rate, otherwise, default) if value is not None), None)
-    if has_rate and lr is None:
+    if has_rate and needs_rate and lr is None:
         raise SettingsError(f"{target} needs lr=...: it has no default")
     made = OptimizerSettings(
         name=str(section.get("name") or choice.short),
@@ -90,7 +96,7 @@ def _part(group: str, section: Mapping[str, Any] | None, choice: Choice) -> dict
     _check_values(group, options, section.get("choices") or {})
     return {
         "name": str(section.get("name") or choice.short),
-        "target": choice.name if outside.is_path(choice.name) else section.get("target"),
+        "target": choice.name if choice.is_path else section.get("target"),
         "options": options,
     }
 

@@ -1,27 +1,21 @@
-"""What a `target:` from outside has for hyperparameters: names, defaults, and which is the rate.
+"""What a `target:` from outside can be told: its hyperparameters, their defaults, and its rate.
 
-Only what is not described by a built-in YAML file is looked at here, for it has to be imported.
+Only what no built-in YAML file describes is looked at here, for it has to be imported.
 """
 
 import functools
+import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
-from nstbench import errors, outside
+from nstbench import outside
 from nstbench.errors import SettingsError
 
 RATES = ("learning_rate", "lr", "step_size", "max_lr", "max_learning_rate")
 BACKEND_OF = {"optax": "jax", "torch": "torch"}  # packages that work on one backend alone
-
-# Arguments that are the problem's and the harness's, never a person's.
-_NOT_OPTIONS = (
-    *("fun", "func", "x0", "args", "jac", "grad", "hess", "hessp", "bounds", "constraints"),
-    *("callback", "disp", "iprint", "return_all", "mesg_num", "verbose", "workers"),
-    *("finite_diff_rel_step", "maxiter", "maxfun", "maxfev", "params", "name"),
-)
 
 
 @dataclass(frozen=True)
@@ -29,9 +23,13 @@ class Hyperparameters:
     """`defaults` by name, without the rate; `inspect.Parameter.empty` where there is none."""
 
     defaults: dict[str, Any]
-    rate: str | None = None  # the keyword of the rate
-    rate_default: float | None = None
-    takes_any: bool = False  # the signature ends with **options
+    rate: str | None  # the keyword of the rate
+    rate_default: Any
+    takes_any: bool  # it passes on other options, too
+
+    @property
+    def needs_rate(self) -> bool:
+        return self.rate is not None and self.rate_default is inspect.Parameter.empty
 
 
 def check_backend(target: str, backend: str) -> None:
@@ -48,45 +46,22 @@ def hyperparameters(target: str) -> Hyperparameters:
 
     Raises `SettingsError`, in one line, for what cannot be found or called.
     """
-    method = scipy_method(target)
-    found = method or _located(target)
-    if not callable(found):
-        raise SettingsError(f"{target} is {type(found).__name__}, not a class or a function")
-    known = outside.parameters(found)
-    known = {name: value for name, value in known.items() if name not in _NOT_OPTIONS}
-    rate = next((name for name in RATES if name in known), None) if method is None else None
-    default = known.pop(rate) if rate else None
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    return Hyperparameters(
-        known, rate, float(default) if is_number else None,
-        method is None and outside.takes_any(found),
-    )  # fmt: skip
+    _check_there(target)
+    from nstbench.optimizers import find  # brings Keras, which `target` is likely to want
+
+    found = find.look_up(target)
+    known = dict(found.known)
+    default = known.pop(found.rate) if found.rate else None
+    return Hyperparameters(known, found.rate, default, found.takes_any)
 
 
-def _located(target: str) -> Any:
-    import nstbench.engine  # noqa: F401 - the first import of Keras is this one, not the target's
-
-    return outside.locate(target)
-
-
-def scipy_method(target: str) -> Callable | None:
-    """The function behind `scipy.<method>`, a method of `scipy.optimize.minimize`.
-
-    None for another target. Raises `SettingsError` for a method that SciPy does not have.
-    """
-    package, _, method = target.partition(".")
-    if package != "scipy" or "." in method or ":" in method:
-        return None
-    from scipy.optimize import _minimize
-
-    methods = {_plain(name): name for name in _minimize.MINIMIZE_METHODS}
-    if _plain(method) not in methods:
-        raise errors.unknown("method of scipy.optimize.minimize", method, methods.values())
-    name = _plain(methods[_plain(method)])
-    functions = {_plain(each): value for each, value in vars(_minimize).items()}
-    # Named after their methods, or with "trust" written out.
-    longer = name.replace("trust", "trustregion")
-    return functions.get(f"minimize{name}") or functions[f"minimize{longer}"]
+def _check_there(target: str) -> None:
+    """Raise for a file or a package that is missing, before anything is imported."""
+    file, package = outside.file_of(target), target.partition(".")[0]
+    if file is not None and not file.is_file():
+        raise SettingsError(f"there is no file {file}")
+    if file is None and find_spec(package) is None:
+        raise SettingsError(f"{target}: the package {package} is not installed")
 
 
 def whole_options(target: str, options: dict[str, Any], known: Hyperparameters) -> dict[str, Any]:
@@ -98,8 +73,8 @@ def whole_options(target: str, options: dict[str, Any], known: Hyperparameters) 
     if known.rate in options:
         raise SettingsError(f"optimizer.{known.rate}: the rate of {target} is given as lr=...")
     extra = options if known.takes_any else {}
-    whole = outside.check_options(target, options, known.defaults | extra)
-    return {n: _bare(v) for n, v in whole.items() if n in options or _is_plain(v)}
+    whole = outside.check_options(target, options, extra | known.defaults)
+    return {n: _bare(v) for n, v in whole.items() if n in options or is_plain(v)}
 
 
 def source(target: str) -> dict[str, str]:
@@ -114,16 +89,12 @@ def _installed(target: str) -> dict[str, str]:
     return outside.source(target)
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
-
-
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether JSON can hold it and give it back."""
     if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+        return all(isinstance(k, str) and is_plain(v) for k, v in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)

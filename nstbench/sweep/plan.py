@@ -72,7 +72,7 @@ def make(arguments: Sequence[str], multirun: bool = True) -> Plan:
     return Plan(tuple(runs), tuple(launcher), options["time_limit"])
 
 
-def launch_order(runs: Iterable[Run]) -> list[Run]:
+def launch_order(runs: Sequence[Run]) -> list[Run]:
     """Repeat after repeat; the competitors of one in a random order, always the same one.
 
     So that no competitor always follows the same other one, or is always first.

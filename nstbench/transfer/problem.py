@@ -71,6 +71,7 @@ def _build(
     )
     if needs_defaults:
         wanted = _with_layers(wanted, extractor)
+        extractor = networks.scaled(extractor, *content.pixels.shape[:2])
     blend = settings.style_blend or [1.0] * len(styles)
     built = objective.build(
         extractor,

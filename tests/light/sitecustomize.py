@@ -10,8 +10,12 @@ from pathlib import Path
 
 TOYS = (
     "nstbench.engine",
+    "nstbench.engine.base",
     "nstbench.transfer.problem",
     "nstbench.optimizers",
+    "nstbench.optimizers.find",
+    "nstbench.optimizers.minimise",
+    "nstbench.optimizers.schedules",
     "skimage.metrics",  # brings half of SciPy
 )
 
@@ -24,8 +28,9 @@ class Toys:
         if name not in TOYS:
             return None
         toy = Path(__file__).with_name("toy.py")
-        folders = [str(Path(folder) / "optimizers") for folder in path or ()]
-        inside = folders if name == "nstbench.optimizers" else None
+        is_package = name in ("nstbench.engine", "nstbench.optimizers")
+        folders = [str(Path(folder) / name.rpartition(".")[2]) for folder in path or ()]
+        inside = folders if is_package else None
         return importlib.util.spec_from_file_location(name, toy, submodule_search_locations=inside)
 
 

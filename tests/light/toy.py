@@ -9,11 +9,13 @@ import hashlib
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 SIDE = 16
+STEPS = 5  # an epoch's
 MISBEHAVES_AT = 3  # epochs
 
 
@@ -34,38 +36,39 @@ class Engine:
 
 
 class Descent:
-    """Gradient descent with momentum on (x - target)^2: a state of two arrays per lane."""
+    """Gradient descent with momentum on (x - target)^2: a `minimise.Minimisation` of its own."""
 
-    def __init__(self, rates, target, starts, behaviour):
-        self.target, self.behaviour = target, behaviour
-        self.rates = np.array(rates)[:, None, None, None]
-        self.images = np.array(starts, np.float64)
-        self.speed = np.zeros_like(self.images)
+    resumable = True
+
+    def __init__(self, rate, target, start, behaviour):
+        self.target, self.behaviour, self.rate = target, behaviour, rate
+        self.image = np.array(start, np.float64)
+        self.speed = np.zeros_like(self.image)
         self.taken = 0
 
     def warm_up(self):
         pass
 
     def advance(self, steps):
-        time.sleep(float(os.environ.get("TOY_EPOCH_S", "0")))
-        if self.taken >= MISBEHAVES_AT * steps:
+        time.sleep(float(os.environ.get("TOY_EPOCH_S", "0")) * steps / STEPS)
+        if self.taken >= MISBEHAVES_AT * STEPS:
             self.misbehave()
-        epochs = [self.step() for _ in range(steps)]
-        lanes = zip(*epochs, strict=True)
-        return [SimpleNamespace(steps=e, evaluations=e, finished=None) for e in lanes]
+        taken = tuple(self.step() for _ in range(steps))
+        return SimpleNamespace(steps=taken, evaluations=taken, finished=None)
 
     def step(self):
         self.taken += 1
-        values = self.evaluate()
-        self.speed = 0.9 * self.speed - 0.01 * self.rates * (self.images - self.target)
-        self.images = np.clip(self.images + self.speed, 0, 1)
-        return values
+        evaluation = self.evaluate()
+        self.speed = 0.9 * self.speed - 0.01 * self.rate * (self.image - self.target)
+        self.image = np.clip(self.image + self.speed, 0, 1)
+        return evaluation
 
     def evaluate(self):
-        from nstbench.optimizers.base import Evaluation
+        from nstbench.optimizers.contract import Evaluation
 
-        losses = np.square(self.images - self.target).mean(axis=(1, 2, 3))
-        return [Evaluation(self.taken, self.taken, x, x, 0.0, 0.0, x) for x in map(float, losses)]
+        loss = float(np.square(self.image - self.target).mean())
+        terms = {"content": loss, "style": 0.0, "variation": 0.0}
+        return Evaluation(self.taken, self.taken, loss, terms, loss)
 
     def misbehave(self):
         if self.behaviour == "raises":
@@ -75,52 +78,63 @@ class Descent:
         while self.behaviour == "hangs":
             time.sleep(1)
 
-    def state(self, lane):
+    def state(self):
         return {
-            "image": self.images[lane].copy(),
-            "speed": self.speed[lane].copy(),
+            "image": self.image.copy(),
+            "speed": self.speed.copy(),
             "taken": np.array(self.taken),
         }
 
-    def restore(self, lane, state):
-        self.images[lane], self.speed[lane] = state["image"], state["speed"]
+    def restore(self, state):
+        self.image, self.speed = state["image"], state["speed"]
         self.taken = int(state["taken"])
 
+    def close(self):
+        pass
 
-# ---- the names that the runner imports ---------------------------------------------------------
+
+# ---- the names that the run loop imports -------------------------------------------------------
+
+
+Problem = Epoch = Minimisation = SimpleNamespace  # types of `problem` and `minimise`
 
 
 def load(first, second, progress=None):
     """`engine.load(device, precision)` and `problem.load(settings, engine, progress)`."""
     if isinstance(first, str):
         return Engine()
-    if first.content == "hangs":
+    behaviour = Path(first.content).name
+    if behaviour == "hangs":
         time.sleep(10**6)
     pixels = np.random.default_rng(1).random((SIDE, SIDE, 3)).astype(np.float32)
-    digest = hashlib.sha256(first.content.encode()).hexdigest()
-    picture = SimpleNamespace(name=first.content, pixels=pixels, sha256=digest)
-    weights = SimpleNamespace(source="toy", sha256="toy")
+    digest = hashlib.sha256(behaviour.encode()).hexdigest()
+    picture = SimpleNamespace(name=behaviour, pixels=pixels, sha256=digest)
     return SimpleNamespace(
         content=picture,
         styles=[picture],
-        extractor=SimpleNamespace(weights=weights),
-        objective=SimpleNamespace(behaviour=first.content),
+        extractor=SimpleNamespace(weights=SimpleNamespace(source="toy", sha256="toy")),
+        objective=SimpleNamespace(behaviour=behaviour),
     )
+
+
+def measured_by(settings, problem, engine):
+    raise AssertionError("the toy has the default objective alone")
 
 
 def start_image(settings, content):
     return np.random.default_rng([settings.seed, settings.repeat]).random(content.shape)
 
 
-def describe(picture):
-    from nstbench.run import schema
-
-    return schema.Picture(name=picture.name, sha256=picture.sha256, height=SIDE, width=SIDE)
+def build(settings, total_steps):
+    """`schedules.build`."""
 
 
-def create(chosen, engine, objective, starts):
+def create(first, second, third, fourth, box=True):
+    """`find.create(optimizer, lr, ...)` and `minimise.create(engine, objective, ...)`."""
+    if not hasattr(first, "synchronise"):  # the toy is loaded under several names
+        return second or 1.0
     target = np.random.default_rng(2).random((SIDE, SIDE, 3))
-    return Descent([c.lr for c in chosen], target, starts, objective.behaviour)
+    return Descent(fourth, target, third, second.behaviour)
 
 
 def structural_similarity(content, picture, channel_axis, data_range):

@@ -16,7 +16,17 @@ from PIL import Image
 
 from nstbench.files import cache_dir, replacing
 
-STYLES = ("brushwork", "geometric", "glass", "wave", "dots")
+STYLES = (
+    "brushwork",
+    "geometric",
+    "glass",
+    "wave",
+    "dots",
+    "woodcut",
+    "ink",
+    "mosaic",
+    "watercolour",
+)
 DRAWINGS = ("sketch",)  # contents made of lines, to be coloured by a style
 
 

@@ -1,0 +1,1 @@
+"""The benchmark: tuned on some pictures, scored on others, against targets that never move."""
