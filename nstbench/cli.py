@@ -31,7 +31,14 @@ COMMANDS = {
 
 
 def entry() -> None:
-    """Console script and `python -m nstbench`."""
+    """Console script and `python -m nstbench`.
+
+    SIGTERM and SIGHUP stop it like Ctrl-C, from the start; one that was ignored (nohup) stays so.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
 
 
@@ -92,7 +99,6 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
 
 def _run_one(overrides: list[str]) -> int:
     settings = _composed(overrides)
-    signal.signal(signal.SIGTERM, _interrupt)
     from nstbench.run.progress import Progress, quiet_start
     from nstbench.run.record import read_record
     from nstbench.settings import identity
@@ -118,7 +124,3 @@ def _composed(overrides: list[str]) -> "Settings":
         settings = compose.resolve(overrides)
     inputs.check(settings)
     return settings
-
-
-def _interrupt(number, frame):
-    raise KeyboardInterrupt

@@ -19,7 +19,6 @@ from nstbench.settings import inputs
 from nstbench.sweep import launchers, live, preview, summary
 from nstbench.sweep import plan as planning
 from nstbench.sweep.plan import Plan, Run, launch_order
-from nstbench.sweep.signals import stop_requests
 from nstbench.sweep.supervise import ELSEWHERE, GRACE_S, Outcome, is_complete, mark_failed
 
 NOT_STARTED = "not started"
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str], multirun: bool = True, dry: bool = False) -> 
     interrupted = False
     if todo:
         preview.announce(survey)
-        with stop_requests(), live.LiveTable(todo, done=len(outcomes)):
+        with live.LiveTable(todo, done=len(outcomes)):
             returned, interrupted = _carry_out_all(plan, todo)
         outcomes |= returned
     again = ["-m", *_without_force(arguments)] if multirun else _without_force(arguments)
