@@ -145,6 +145,7 @@ def read(run: Path, clock: str) -> Film:
     Raises `SettingsError` where there is no run or it has no snapshots, `RecordError` where its
     record cannot be read.
     """
+    from nstbench.report.data import presets
     from nstbench.run.record import read_record, read_rows, snapshots
     from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS
 
@@ -159,10 +160,8 @@ def read(run: Path, clock: str) -> Film:
     times = [0.0, *(float(row[column]) for row in rows)]
     start = (read_rows(run / "trace.csv", TRACE_COLUMNS) or rows)[0]  # of the first evaluation
     losses = [float(row["loss"]) for row in (start, *rows)]
-    settings, optimizer = record.settings, record.settings["optimizer"]
-    rate = "" if settings["lr"] is None else f" {settings['lr']:g}"
     return Film(
-        label=(optimizer["label"] or optimizer["name"]) + rate,
+        label=presets.label_of(record.settings),
         times=tuple(times[epoch] for epoch in found),
         paths=tuple(found.values()),
         losses=tuple(losses[epoch] for epoch in found),

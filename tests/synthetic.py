@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
+from nstbench.run.schema import SCHEMA_VERSION, Status, epoch_columns, trace_columns
 
+TERMS = {"content": 0.3, "style": 0.6, "variation": 0.1}  # shares of the loss
+OLD_TERMS = {"term_content": "content", "term_style": "style", "term_variation": "tv"}
 SPEEDS = {"adam": 0.05, "adagrad": 0.01, "rmsprop": 0.04, "lbfgs": 0.2}
 
 # The report's Table 1: optimizer, rate, epochs of five steps, the seconds it gives.
@@ -72,6 +74,10 @@ class SyntheticRun:
     frames: tuple[int, ...] = ()  # epochs whose snapshots are kept
     trace: bool = True
     images: bool = True
+    order: int = 0  # place within its repeat, a minute each
+    finished_early: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # hyperparameters without the rate
+    schema: int = SCHEMA_VERSION  # 1: as records were written until 2026-11
     extra_settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,7 +95,8 @@ class SyntheticRun:
 
     @property
     def id(self) -> str:
-        hash8 = _digest(self.problem, self.optimizer, self.lr, self.epochs, self.repeat, self.host)
+        own = (self.optimizer, self.lr, self.epochs, self.repeat, self.host, self.options)
+        hash8 = _digest(self.problem, *own)
         schedule = f"e{self.epochs}x{self.steps_per_epoch}"
         return f"{self.optimizer}-lr{self.lr:g}-{schedule}-{hash8[:8]}"
 
@@ -125,9 +132,10 @@ def suite(
     runs = []
     for repeat in range(repeats):
         common = random.normal(0, drift)
-        for row in rows:
+        for order, row in enumerate(rows):
             slowness = np.exp(common + random.normal(0, spread)) * effects.get(row.optimizer, 1.0)
-            runs.append(replace(row, repeat=repeat, slowness=row.slowness * float(slowness)))
+            slowness = row.slowness * float(slowness)
+            runs.append(replace(row, repeat=repeat, order=order, slowness=slowness))
     return runs
 
 
@@ -142,24 +150,31 @@ def write_run(results: Path, run: SyntheticRun) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     trace = _trace(run)
     epochs = _epochs(run, trace)
-    epochs.to_csv(path / "epochs.csv", index=False)
+    _in_schema(run, epochs).to_csv(path / "epochs.csv", index=False)
     if run.trace:
-        trace[list(TRACE_COLUMNS)].to_csv(path / "trace.csv", index=False)
+        rows = trace[list(trace_columns(TERMS))]
+        _in_schema(run, rows).to_csv(path / "trace.csv", index=False)
     if run.images:
         _write_images(path, run)
     (path / "run.json").write_text(json.dumps(record(run, epochs), indent=2), encoding="utf-8")
     return path
 
 
+def _in_schema(run: SyntheticRun, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.rename(columns=OLD_TERMS) if run.schema == 1 else frame
+
+
 def record(run: SyntheticRun, epochs: pd.DataFrame) -> dict[str, Any]:
     """What `run.json` holds, as plain data that a test may change before it is written."""
-    return {
-        "schema": SCHEMA_VERSION,
+    made = {
+        "schema": run.schema,
         "id": run.id,
         "status": str(_status(run)),
         "error": run.error,
-        "created": f"2026-01-{1 + run.repeat:02d}T00:00:00+00:00",
-        "finished": f"2026-01-{1 + run.repeat:02d}T00:10:00+00:00",
+        "created": _time(run, 0),
+        "finished": _time(run, 30),
+        "finished_early": run.finished_early,
+        "log_tail": [],
         "command": [f"optimizer={run.optimizer}", f"lr={run.lr:g}", f"epochs={run.epochs}"],
         "settings": _settings(run),
         "problem": run.problem,
@@ -174,8 +189,30 @@ def record(run: SyntheticRun, epochs: pd.DataFrame) -> dict[str, Any]:
         "clocks": _clocks(run),
         "final": _final(epochs),
         "quality": {"ssim": 0.5, "psnr": 15.0},
-        "yardstick": {name: _final(epochs)[name] for name in ("loss", "content", "style")},
+        "reference": {name: _final(epochs)[name] for name in ("loss", "terms")},
     }
+    return _of_schema_1(made) if run.schema == 1 else made
+
+
+def _of_schema_1(made: dict[str, Any]) -> dict[str, Any]:
+    """The record as schema 1 had it: three terms by their own names, flat hyperparameters."""
+    final, reference = made["final"], made.pop("reference")
+    terms = final.pop("terms")
+    old = {"content": terms["content"], "style": terms["style"], "tv": terms["variation"]}
+    optimizer = made["settings"]["optimizer"]
+    flat = {"name": optimizer["name"], "lr": made["settings"]["lr"], **optimizer["options"]}
+    made["settings"] |= {"optimizer": flat, "style": made["settings"]["style"][0]}
+    made["settings"].pop("schedule")
+    made["settings"]["objective"] = {"name": made["settings"]["objective"]["name"]}
+    del made["finished_early"], made["log_tail"]
+    yardstick = {"loss": reference["loss"], "content": old["content"], "style": old["style"]}
+    return made | {"final": final | old, "yardstick": yardstick}
+
+
+def _time(run: SyntheticRun, second: int) -> str:
+    day, (hour, minute) = 1 + run.repeat % 28, divmod(run.order, 60)
+    month = 1 + run.repeat // 28
+    return f"2026-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}+00:00"
 
 
 def _status(run: SyntheticRun) -> Status:
@@ -184,19 +221,20 @@ def _status(run: SyntheticRun) -> Status:
 
 def _settings(run: SyntheticRun) -> dict[str, Any]:
     settings = {
-        "optimizer": {"name": run.optimizer},
+        "optimizer": {"name": run.optimizer, "label": "", "target": "", "options": run.options},
+        "schedule": {"name": "constant", "target": None, "options": {}},
         "lr": run.lr,
         "epochs": run.epochs,
         "steps_per_epoch": run.steps_per_epoch,
         "size": run.size,
         "keep_aspect": False,
         "content": run.content,
-        "style": run.style,
+        "style": [run.style],
         "init": "content",
         "seed": run.seed,
         "repeat": run.repeat,
         "weights": "synthetic",
-        "objective": {"name": run.objective},
+        "objective": {"name": run.objective, "terms": {}},
         "extractor": {"name": "vgg19"},
         "backend": "tensorflow",
         "device": "cpu",
@@ -230,7 +268,7 @@ def _trace(run: SyntheticRun) -> pd.DataFrame:
     if run.diverged_at is not None:
         loss = np.where(epoch >= run.diverged_at, np.nan, loss)
     columns = {"evaluation": evaluation, "epoch": epoch, "step": step, "loss": loss}
-    terms = {"content": 0.3 * loss, "style": 0.6 * loss, "tv": 0.1 * loss}
+    terms = {f"term_{name}": share * loss for name, share in TERMS.items()}
     return pd.DataFrame(columns | terms | {"grad_norm": loss / 100})
 
 
@@ -248,24 +286,21 @@ def _epochs(run: SyntheticRun, trace: pd.DataFrame) -> pd.DataFrame:
         }
     )
     rows["wall_s"] = rows["optimise_s"] + (run.compile_s + run.io_s) * run.slowness
-    rows[["content", "style", "tv", "grad_norm"]] = last[["content", "style", "tv", "grad_norm"]]
-    return rows[list(EPOCH_COLUMNS)].reset_index(drop=True)
+    kept = ["grad_norm", *(f"term_{name}" for name in TERMS)]
+    rows[kept] = last[kept]
+    return rows[list(epoch_columns(TERMS))].reset_index(drop=True)
 
 
 def _final(epochs: pd.DataFrame) -> dict[str, Any]:
     last = epochs.iloc[-1]
-    finite = {
-        name: float(last[column]) if np.isfinite(last[column]) else None
-        for name, column in {
-            "loss": "loss_last",
-            "loss_best": "loss_best",
-            "content": "content",
-            "style": "style",
-            "tv": "tv",
-        }.items()
-    }
+
+    def finite(column: str) -> float | None:
+        return float(last[column]) if np.isfinite(last[column]) else None
+
     counts = {"epochs": "epoch", "steps": "step", "evaluations": "evaluations"}
-    return {name: int(last[column]) for name, column in counts.items()} | finite
+    final = {name: int(last[column]) for name, column in counts.items()}
+    final |= {"loss": finite("loss_last"), "loss_best": finite("loss_best")}
+    return final | {"terms": {name: finite(f"term_{name}") for name in TERMS}}
 
 
 def _picture(name: str, size: int) -> dict[str, Any]:

@@ -17,9 +17,10 @@ LONGEST = 45  # lines of a function, its docstring aside
 # package. A package's name stands for all its modules.
 FLOORS = (
     ("errors", "files"),
-    ("outside", "run.schema", "run.clock", "run.machine", "run.lock"),
-    ("pictures", "engine"),
-    ("networks", "arguments"),
+    ("outside", "pictures"),
+    ("arguments", "run.schema", "run.clock", "run.lock"),
+    ("engine", "run.machine"),
+    ("networks",),
     ("transfer",),
     ("optimizers",),
     ("settings", "help"),

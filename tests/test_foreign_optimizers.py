@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from nstbench import check
 from nstbench import engine as engines
 from nstbench.errors import NstbenchError, SettingsError
 from nstbench.optimizers import find, minimise, schedules
@@ -543,6 +544,34 @@ def test_a_state_keeps_each_leafs_own_type():
     made.build([keras.Variable(np.zeros((2, 2, 3), np.float32))])
     assert {str(v.dtype) for v in made.variables} == {"int32", "float32"}
     assert all(jnp.asarray(v.value).dtype == v.dtype for v in made.variables)
+
+
+# ---- the contract, as `nstbench check` reads it ------------------------------------------------
+
+KINDS = {
+    "tensorflow": {"scipy.CG": None, "scipy.TNC": None},
+    "jax": {"optax.adabelief": 0.02, "optax.lbfgs": None},
+    "torch": {"torch.optim.RAdam": 0.02, "torch.optim.LBFGS": 1.0},
+}
+
+
+@pytest.mark.parametrize("target", KINDS[BACKEND])
+def test_every_kind_keeps_the_contract(target):
+    engine = engines.load("cpu")
+
+    def begin():
+        counting = check.Counting(engine)
+        made = find.create(chosen(target), KINDS[BACKEND][target], None, counting)
+        start = Bowl().start[0].astype(np.float32)
+        begun = minimise.create(counting, valley(engine), start, made)
+        begun.warm_up()
+        counting.calls = 0
+        return begun, counting
+
+    verdicts = {verdict.clause: verdict for verdict in check.clauses(begin, 8, True)}
+    assert not [verdict for verdict in verdicts.values() if verdict.kept is False]
+    continues = verdicts["continues exactly from a checkpoint"].kept
+    assert continues is (None if target.startswith("scipy.") else True)
 
 
 # ---- schedules ---------------------------------------------------------------------------------

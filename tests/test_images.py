@@ -4,6 +4,9 @@ import io
 import json
 import os
 import struct
+import sys
+import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -344,6 +347,100 @@ def test_a_file_with_a_builtin_name_is_reached_by_its_path(tmp_path, monkeypatch
     assert (images.load("./cat", 16).pixels == 1.0).all()
     assert not (images.load("cat", 16).pixels == 1.0).all()
     assert (images.load(Path("cat"), 16).pixels == 1.0).all()
+
+
+# --- names are data ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["${oc.env:HOME}.png", "$(id).png", "a\nb.png", "cost_$100_$200.png", "-x.png", " .png",
+             "photo(1).png", "{{7*7}}.png", "<script>.png", "a=b,c.png", "ünï.png", "~.png"]
+)  # fmt: skip
+def test_any_name_is_taken_as_it_is(tmp_path, name):
+    Image.new("RGB", (20, 20), "white").save(tmp_path / name, format="PNG")
+    assert images.load(tmp_path / name, 16).name == name
+    images.check(tmp_path / name)
+    assert images.in_folder(str(tmp_path)) == [str(tmp_path / name)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
+def test_names_that_are_not_utf8_are_shown_with_replacement_characters(tmp_path):
+    name = os.fsdecode(b"M\xfcller.png")
+    Image.new("RGB", (20, 20), "white").save(tmp_path / "plain.png")
+    (tmp_path / "plain.png").rename(tmp_path / name)
+    (found,) = images.in_folder(str(tmp_path))
+    assert images.load(found, 16).name == "M\ufffdller.png"
+    assert images.shown(found) == str(tmp_path / "M\ufffdller.png")
+    Path(found).write_bytes(b"no picture")
+    for call in (images.check, lambda path: images.load(path, 16)):
+        message(lambda call=call: call(found)).encode()  # a lone surrogate would not encode
+    message(lambda: images.load(found + "x", 16)).encode()
+
+
+# --- what can be said without decoding -----------------------------------------------------------
+
+
+def test_check_says_what_load_says_for_whatever_a_header_shows(tmp_path):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "words.png").write_text("not a picture\n" * 50)
+    Image.new("L", (200, 9)).save(tmp_path / "flat.png")
+    names = ("empty.png", "words.png", "flat.png", "missing.png", ".", "x" * 300)
+    for source in ("astronot", *(str(tmp_path / name) for name in names)):
+        expected = message(lambda source=source: images.load(source, 32))
+        assert message(lambda source=source: images.check(source)) == expected
+
+
+def test_check_knows_the_size_too(tmp_path):
+    Image.new("L", (400, 40)).save(tmp_path / "wide.png")
+    images.check(tmp_path / "wide.png")
+    images.check(tmp_path / "wide.png", 64)
+    assert "64x6" in message(lambda: images.check(tmp_path / "wide.png", 64, keep_aspect=True))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "woodcut", "sketch"])
+def test_check_of_a_builtin_picture_paints_nothing(name, monkeypatch):
+    monkeypatch.setattr(images.painted, "kept", None)
+    monkeypatch.setattr(images, "PHOTOS", None)
+    monkeypatch.setattr(images, "builtin_contents", lambda: ("astronaut", "sketch"))
+    images.check(name)
+
+
+def test_check_decodes_nothing(tmp_path):
+    """Ten thousand pixels a side take seconds to decode; and half a file is enough."""
+    Image.new("RGB", (9000, 9000)).save(tmp_path / "large.png", compress_level=1)
+    data = (tmp_path / "large.png").read_bytes()
+    (tmp_path / "large.png").write_bytes(data[: len(data) // 2])
+    started = time.process_time()
+    images.check(tmp_path / "large.png")
+    assert time.process_time() - started < 0.2
+
+
+# --- decoders keep quiet -------------------------------------------------------------------------
+
+
+def test_warnings_of_pillow_are_not_shown(tmp_path, capfd, monkeypatch):
+    data = bytearray(encoded("PNG"))
+    chunk = b"acTL" + struct.pack(">2I", 0, 0)  # an animation of no frames: Pillow warns
+    chunk = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "odd.png").write_bytes(data[:33] + chunk + data[33:])
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        images.check(tmp_path / "odd.png")
+        images.load(tmp_path / "odd.png", 16)
+    assert heard == []
+    with pytest.warns(UserWarning), Image.open(tmp_path / "odd.png"):
+        pass  # else this test tests nothing
+
+
+def test_libtiff_is_not_heard(tmp_path, capfd):
+    """It writes to the process's standard error itself; Python's warnings know nothing of that."""
+    path = tmp_path / "cut.tif"
+    data = encoded("TIFF", compression="tiff_lzw")
+    path.write_bytes(data[:8] + bytes(600) + data[608:])
+    message(lambda: images.load(path, 16))
+    assert capfd.readouterr().err == ""
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
 
 
 # --- saving --------------------------------------------------------------------------------------

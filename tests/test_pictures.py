@@ -3,15 +3,18 @@
 import re
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nstbench.pictures import images
+from nstbench.pictures import images, sheet
 from nstbench.pictures import painted as pictures
 from nstbench.pictures.painted import canvas
+from nstbench.pictures.photos import PHOTOS
 
+MONOCHROME = ("ink",)  # styles of one ink, with a touch of another
 PAINTED = (*pictures.STYLES, *pictures.DRAWINGS)
 
 
@@ -23,7 +26,8 @@ def painted() -> dict[str, np.ndarray]:
 def test_names():
     assert images.builtin_contents()[0] == "astronaut"
     assert "sketch" in images.builtin_contents()
-    assert len(images.builtin_styles()) >= 3
+    assert len(PHOTOS) >= 8  # without the sketch
+    assert len(images.builtin_styles()) >= 8
     names = (*images.builtin_contents(), *images.builtin_styles())
     assert len(set(names)) == len(names)
     assert all(re.fullmatch("[a-z]+", name) for name in names)
@@ -35,6 +39,24 @@ def test_contents_are_there(name):
     assert content.name == name
     assert content.pixels.shape == (64, 64, 3)
     assert content.pixels.std() > 0.1
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_photographs_are_in_the_wheel_and_free(name):
+    """None that scikit-image would have to fetch, none whose docstring is silent on its rights."""
+    photo = PHOTOS[name]
+    with photo.open() as image:
+        assert min(image.size) >= 300
+    assert photo.rights in ("public domain", "CC0", "no known copyright restrictions")
+    assert photo.shows and photo.source
+
+
+def test_no_content_is_another_one_again():
+    contents = [images.load(name, 64).pixels.mean(axis=-1) for name in images.builtin_contents()]
+    scaled = [(grey - grey.mean()) / grey.std() for grey in contents]
+    for i, first in enumerate(scaled):
+        for second in scaled[i + 1 :]:
+            assert (first * second).mean() < 0.7
 
 
 @pytest.mark.parametrize("name", PAINTED)
@@ -54,8 +76,9 @@ def test_paintings_do_not_depend_on_the_size_asked(painted, name):
 def test_styles_are_colourful_and_full_of_contrast(painted, name):
     """Spread of lightness, and of the two opponent colours (red-green, yellow-blue)."""
     red, green, blue = np.moveaxis(painted[name], -1, 0)
+    colour = np.hypot((red - green).std(), ((red + green) / 2 - blue).std())
     assert (red + green + blue).std() / 3 > 0.12
-    assert np.hypot((red - green).std(), ((red + green) / 2 - blue).std()) > 0.18
+    assert colour < 0.1 if name in MONOCHROME else colour > 0.18
 
 
 @pytest.mark.parametrize("name", pictures.STYLES)
@@ -73,16 +96,37 @@ def test_styles_have_texture_at_every_scale(painted, name, size):
         grey, side = half, side // 2
 
 
-def test_styles_are_distinct(painted):
-    """No two share palette and texture: compare colour histograms."""
+def test_styles_are_distinct_in_colour(painted):
+    """No two share a palette: common part of their colour histograms."""
     histograms = {}
     for name in pictures.STYLES:
         cube = np.histogramdd(painted[name].reshape(-1, 3), bins=6, range=[(0, 1)] * 3)[0]
         histograms[name] = cube.ravel() / cube.sum()
-    for i, first in enumerate(pictures.STYLES):
-        for second in pictures.STYLES[i + 1 :]:
-            overlap = np.minimum(histograms[first], histograms[second]).sum()
-            assert overlap < 0.7, f"{first} and {second} share {overlap:.0%} of their colours"
+    for first, second in combinations(pictures.STYLES, 2):
+        overlap = np.minimum(histograms[first], histograms[second]).sum()
+        assert overlap < 0.5, f"{first} and {second} share {overlap:.0%} of their colours"
+
+
+def test_styles_are_distinct_in_structure(painted):
+    """Nor strokes: strength, sparseness and directions of their edges at three scales."""
+    found = {name: edges(painted[name].mean(axis=-1)) for name in pictures.STYLES}
+    for first, second in combinations(pictures.STYLES, 2):
+        apart = np.abs(found[first] - found[second]).sum()
+        assert apart > 0.9, f"the strokes of {first} and {second} are alike ({apart:.2f})"
+
+
+def edges(grey: np.ndarray) -> np.ndarray:
+    """Ten numbers per scale of the lightness `grey` (side, side); each 0 to 1 or so."""
+    numbers = []
+    for side in (512, 256, 128):
+        small = Image.fromarray(grey).resize((side, side), Image.Resampling.BOX)
+        down, right = np.gradient(np.asarray(small))
+        strength = np.hypot(down, right)
+        turn = np.arctan2(down, right) % np.pi
+        turns = np.histogram(turn, bins=8, range=(0, np.pi), weights=strength)[0]
+        sparse = (strength**4).mean() ** 0.25 / strength.mean()
+        numbers += [4 * strength.mean(), sparse / 4, *(2 * turns / turns.sum())]
+    return np.array(numbers)
 
 
 def test_the_sketch_is_grey_lines_on_white(painted):
@@ -152,6 +196,20 @@ def test_pictures_need_no_cache(tmp_path, monkeypatch, painted):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NSTBENCH_HOME", str(tmp_path / "file" / "cache"))
     assert_same(pictures.kept("wave"), painted["wave"])
+
+
+def test_the_sheets_of_the_readme(tmp_path):
+    assert sheet.main([str(tmp_path / "new")]) == 0
+    for kind, names in (
+        ("contents", images.builtin_contents()),
+        ("styles", images.builtin_styles()),
+    ):
+        path = tmp_path / "new" / f"{kind}.jpg"
+        assert 10_000 < path.stat().st_size < 150_000
+        # The first picture stands at the upper left, uncut.
+        corner = np.asarray(Image.open(path), np.float32)[sheet.GAP :, sheet.GAP :]
+        expected = images.load(names[0], sheet.SIDE).pixels * 255
+        assert np.abs(corner[: sheet.SIDE, : sheet.SIDE] - expected).mean() < 12
 
 
 def only_file(cache):

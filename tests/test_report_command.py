@@ -12,6 +12,13 @@ from synthetic import SyntheticRun, suite, table1, write_run, write_runs
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "jax", "torch", "nstbench.run.loop", "nstbench.settings", "hydra")
+OWN = """claims:
+  - claim: L-BFGS reaches the target in fewer evaluations than Adam
+    metric: evaluations_to_target
+    expect: less
+    a: {optimizer: lbfgs}
+    b: {optimizer: adam, lr: 0.02}
+"""
 
 
 def report(*arguments, cwd=ROOT):
@@ -47,7 +54,7 @@ def test_everything_is_written(hundred):
             assert (folder / name).with_suffix(suffix).stat().st_size > 100
     for figure in ("figure07", "figure09", "figure10", "figure11"):
         for axis in ("epochs", "evaluations", "seconds"):
-            for kind in ("png", "svg"):
+            for kind in ("png", "svg", "pdf"):
                 assert (folder / "figures" / f"{figure}_{axis}.{kind}").is_file()
 
 
@@ -55,7 +62,7 @@ def test_the_summary_gives_verdicts_and_the_pages_place(hundred):
     results, done, _ = hundred
     assert "RMSprop mostly takes slightly longer" in done.stdout
     assert re.search(r"supported +contradicts", done.stdout)
-    assert "100 runs" in done.stdout
+    assert "10 of its 10 rows were run with 10 repeats" in done.stdout
     assert str(results / "report" / "index.html") in done.stdout
 
 
@@ -114,6 +121,7 @@ def test_damaged_unfinished_diverged_and_mixed_runs_are_reported_not_fatal(tmp_p
         SyntheticRun("adam", host="elsewhere", size=24),
         SyntheticRun("muon", content="someone else", trace=False, images=False),
         SyntheticRun("adam", lr=0.3, extra_settings={"lr": None}),
+        SyntheticRun("no$uch$thing", finished_early="no further decrease"),
     ]
     paths = write_runs(tmp_path, suite(rows, 2))
     (paths[0] / "run.json").write_text("{")
@@ -154,3 +162,52 @@ def test_a_mistyped_option_is_refused(tmp_path):
     done = report(tmp_path, "--over", "hours")
     assert done.returncode == 2
     assert "hours" in done.stderr
+
+
+def test_a_persons_own_claims_are_five_lines_of_yaml(tmp_path):
+    write_runs(tmp_path, [SyntheticRun("adam"), SyntheticRun("lbfgs", 1.0)])
+    (tmp_path / "mine.yaml").write_text(OWN)
+    done = report(tmp_path, "--claims", tmp_path / "mine.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "L-BFGS reaches the target" in done.stdout
+    assert "supported on this pair of pictures" in done.stdout
+    html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Claims about optimizers, judged" in html and "Adagrad takes slightly" not in html
+
+
+def test_own_claims_that_were_not_run_say_what_would_run_them(tmp_path):
+    write_runs(tmp_path, [SyntheticRun("adam")])
+    (tmp_path / "mine.yaml").write_text(OWN)
+    done = report(tmp_path, "--claims", tmp_path / "mine.yaml")
+    assert "python -m nstbench optimizer=lbfgs" in done.stdout
+    assert "repeats needed" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("metric: evaluations_to_target", "metric: evaluation_to_target", "evaluations_to_target"),
+        ("optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
+        ("expect: less", "expect: fewer", "claims.0.expect"),
+        ("claims:", "claims: [", "is no YAML"),
+    ],
+)
+def test_a_mistake_in_own_claims_is_one_line(tmp_path, old, new, said):
+    write_runs(tmp_path, [SyntheticRun("adam")])
+    (tmp_path / "mine.yaml").write_text(OWN.replace(old, new))
+    done = report(tmp_path, "--claims", tmp_path / "mine.yaml")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+def test_a_claims_file_that_is_not_there_is_one_line(tmp_path):
+    done = report(tmp_path, "--claims", tmp_path / "none.yaml")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "none.yaml" in done.stderr
+
+
+def test_without_rows_of_the_reports_table_nothing_is_said_of_its_claims(tmp_path):
+    write_runs(tmp_path, suite([SyntheticRun("adam"), SyntheticRun("lbfgs", 1.0)], 2))
+    done = report(tmp_path)
+    assert "not run" not in done.stdout and "needed" not in done.stdout
+    assert "L-BFGS 1 reaches the lowest loss within 50 evaluations" in done.stdout
+    assert not (tmp_path / "report" / "verdicts.csv").exists()

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import SyntheticRun, record, table1, write_run, write_runs
+from synthetic import TERMS, SyntheticRun, record, table1, write_run, write_runs
 
 from nstbench.report.data import reader
-from nstbench.run.schema import EPOCH_COLUMNS, SCHEMA_VERSION, TRACE_COLUMNS, Status
+from nstbench.run.schema import SCHEMA_VERSION, Status, epoch_columns, trace_columns
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def test_a_run_is_read_as_it_was_written(results):
     (run,) = reader.read(results).runs
     assert run.label == "Adam 0.02"
     assert (run.optimizer, run.lr, run.repeat, run.steps) == ("Adam", 0.02, 0, 50)
-    assert list(run.epochs) == list(EPOCH_COLUMNS)
-    assert list(run.trace) == list(TRACE_COLUMNS)
+    assert list(run.epochs) == list(epoch_columns(TERMS))
+    assert list(run.trace) == list(trace_columns(TERMS))
     assert len(run.epochs) == 10 and len(run.trace) == 50
     assert run.epochs["loss"].iloc[0] == pytest.approx(run.trace["loss"][:5].mean())
 
@@ -171,13 +172,45 @@ def test_a_record_from_before_the_schema_was_numbered_is_read(results):
     assert run.record.schema_version == SCHEMA_VERSION
 
 
-def test_migrations_lift_a_record_version_by_version():
-    steps = {
-        0: lambda old: {"schema": 1, "rate": old["rate"]},
-        1: lambda old: {"schema": 2, "lr": old["rate"]},
-    }
-    assert reader.migrated({"rate": 0.5}, steps) == {"schema": 2, "lr": 0.5}
-    assert reader.migrated({"schema": 1, "rate": 0.5}, steps) == {"schema": 2, "lr": 0.5}
+def test_a_run_of_schema_1_is_read_as_the_same_run_of_today(tmp_path):
+    new = SyntheticRun("adagrad", options={"epsilon": 1e-7})
+    write_run(tmp_path / "new", new)
+    write_run(tmp_path / "old", replace(new, schema=1))
+    (now,), (then,) = (reader.read(tmp_path / name).runs for name in ("new", "old"))
+    assert then.record.schema_version == SCHEMA_VERSION
+    assert (then.label, then.method, then.changed) == (now.label, now.method, now.changed)
+    assert then.hyperparameters == now.hyperparameters == {"epsilon": 1e-7}
+    assert then.record.final.terms == now.record.final.terms
+    assert list(then.epochs) == list(now.epochs) and list(then.trace) == list(now.trace)
+    assert set(then.record.reference.terms) == {"content", "style"}
+
+
+def test_the_falling_rate_of_schema_1_is_a_schedule(tmp_path):
+    decay = {"decay": 0.8, "decay_steps": 100}
+    write_run(tmp_path, SyntheticRun("adam_decay", options=decay, schema=1))
+    (run,) = reader.read(tmp_path).runs
+    assert (run.method, run.setup.schedule.name) == ("adam", "exponential")
+    assert run.label == "Adam 0.02, exponential"
+
+
+def test_every_record_of_the_reference_results_is_read():
+    found = reader.read(Path(__file__).parents[1] / "results" / "reference")
+    assert found.damaged == [] and len(found.runs) >= 44
+
+
+def test_terms_go_by_the_names_that_the_run_gave_them(tmp_path):
+    path = write_run(tmp_path, SyntheticRun())
+    for name in ("epochs.csv", "trace.csv"):
+        text = (path / name).read_text().replace("term_style", "term_activation")
+        (path / name).write_text(text)
+    (run,) = reader.read(tmp_path).runs
+    assert "term_activation" in run.epochs and "term_activation" in run.trace
+
+
+def test_what_is_unusual_of_an_optimizer_is_part_of_its_label(tmp_path):
+    write_run(tmp_path, SyntheticRun(options={"beta_1": 0.5, "beta_2": 0.999}))
+    (run,) = reader.read(tmp_path).runs
+    assert run.label == "Adam 0.02, beta_1=0.5"
 
 
 def test_the_synthetic_record_is_complete(results):

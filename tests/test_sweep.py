@@ -17,16 +17,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from nstbench.errors import RecordError
 from nstbench.run.lock import live_owner
 from nstbench.run.record import RunDirectory, read_record, read_rows
 from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
-from nstbench.sweep import plan, worker
+from nstbench.sweep import plan, supervise
 
 HERE = Path(__file__).resolve().parent
 SMALL = ("size=64", "weights=random")
-NOT_SECONDS = [name for name in EPOCH_COLUMNS if name not in ("optimise_s", "wall_s")]
+SECONDS = ("optimise_s", "wall_s")
 
 
 def environment(light=True, epoch_s=0.0):
@@ -42,6 +43,12 @@ def start(folder, *arguments, light=True, epoch_s=0.0):
             cwd=folder, env=environment(light, epoch_s), stdout=output, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+
+
+def behaving(folder):
+    """Contents after which the toy behaves so; they are looked for before anything starts."""
+    for name in ("raises", "killed", "hangs"):
+        (folder / name).write_text(name)
 
 
 def sweep(folder, *arguments, **options):
@@ -66,7 +73,7 @@ def contents(directory):
         "problem": record.problem,
         "final": record.final,
         "quality": record.quality,
-        "epochs": [[row[name] for name in NOT_SECONDS] for row in rows],
+        "epochs": [{k: v for k, v in row.items() if k not in SECONDS} for row in rows],
         "trace": (directory / "trace.csv").read_bytes(),
         "image": (directory / "image.png").read_bytes(),
         "files": sorted(path.name for path in directory.iterdir()),
@@ -99,6 +106,7 @@ def wait_until(condition, timeout=60):
 
 
 def test_one_raises_one_is_killed_one_hangs_and_the_others_complete(tmp_path):
+    behaving(tmp_path)
     arguments = ("-m", "content=cat,raises,killed,hangs,coffee", "time_limit=8", "epochs=8")
     code, output = sweep(tmp_path, *arguments)
     assert code == 1
@@ -139,44 +147,142 @@ def test_a_complete_sweep_starts_no_process_and_force_starts_all(tmp_path):
 
 
 def test_a_hang_that_heeds_no_signal_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "GRACE_S", 0.5)
+    monkeypatch.setattr(supervise, "GRACE_S", 0.5)
     monkeypatch.chdir(tmp_path)
     stubborn = "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); time.sleep(99)"
     (tmp_path / "nstbench").mkdir()
-    (tmp_path / "nstbench" / "worker.py").write_text(stubborn)
+    (tmp_path / "nstbench" / "sweep").mkdir()
+    (tmp_path / "nstbench" / "sweep" / "worker.py").write_text(stubborn)
     (run,) = plan.make([*SMALL, "epochs=2"]).runs
     began = time.monotonic()
-    (outcome,) = worker.carry_out([run], 1, dict(os.environ, PYTHONPATH=""), str(tmp_path))
+    outcome = supervise.carry_out(run, 1, dict(os.environ, PYTHONPATH=""), str(tmp_path))
     assert outcome.error == "ran past its time limit of 1 s" and time.monotonic() - began < 20
     assert read_record(run.directory).status == Status.FAILED
 
 
 def test_a_run_that_another_process_owns_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "GRACE_S", -9.5)  # half a second of patience
     monkeypatch.chdir(tmp_path)
     (run,) = plan.make([*SMALL, "epochs=2"]).runs
     with RunDirectory(run.directory):
-        (outcome,) = worker.carry_out([run], 60, dict(os.environ), str(tmp_path))
-        assert outcome.status == worker.ELSEWHERE and f"process {os.getpid()}" in outcome.error
+        outcome = supervise.carry_out(run, 60, dict(os.environ), str(tmp_path))
+        assert outcome.status == supervise.ELSEWHERE and f"process {os.getpid()}" in outcome.error
     assert read_record(run.directory) is None
 
 
 def test_a_run_directory_that_cannot_be_made_is_that_runs_failure(tmp_path):
     (tmp_path / "file").write_text("in the way")
     (run,) = plan.make([*SMALL, "epochs=2", f"out={tmp_path / 'file'}"]).runs
-    (outcome,) = worker.carry_out([run], 60, dict(os.environ), str(tmp_path))
+    outcome = supervise.carry_out(run, 60, dict(os.environ), str(tmp_path))
     assert outcome.status == Status.FAILED and "Not a directory" in outcome.error
 
 
-def test_results_of_an_older_schema_are_one_line_before_anything_runs(tmp_path):
-    (run,) = plan.make([*SMALL, "epochs=2"]).runs
-    old = tmp_path / "results" / "runs" / run.id
-    old.mkdir(parents=True)
-    (old / "run.json").write_text('{"schema": 0, "status": "done"}')
-    code, output = sweep(tmp_path, "-m", "epochs=2")
-    assert code == 1 and output.count("\n") == 1 and "schema 0" in output
+@pytest.mark.parametrize(
+    "text",
+    ['{"schema": 99, "status": "done"}', "garbage", "", "[]", '{"schema": 2}', "[" * 100_000],
+)
+def test_one_record_that_cannot_be_read_stops_no_other_run(tmp_path, text):
+    first, _ = plan.make([*SMALL, "optimizer=adam,sgd", "epochs=2"]).runs
+    bad = tmp_path / "results" / "runs" / first.id
+    bad.mkdir(parents=True)
+    (bad / "run.json").write_text(text)
+    code, output = sweep(tmp_path, "-m", "optimizer=adam,sgd", "epochs=2")
+    assert code == 1 and "1 failed, 1 completed" in output and "Traceback" not in output
+    assert "move it away" in " ".join(output.split())
+    assert (bad / "run.json").read_text() == text
     with pytest.raises(RecordError):
-        read_record(old)
+        read_record(bad)
+
+
+# ---- several sweeps of one folder ---------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_three_identical_sweeps_complete_every_run_once_and_all_end_with_0(tmp_path):
+    arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=6")
+    sweeps = []
+    for number in range(3):
+        with open(tmp_path / f"out{number}.txt", "w") as output:
+            sweeps.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "nstbench", *SMALL, *arguments],
+                    cwd=tmp_path,
+                    env=environment(epoch_s=0.1),
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )  # fmt: skip
+            )
+    codes = [process.wait(240) for process in sweeps]
+    outputs = [(tmp_path / f"out{number}.txt").read_text() for number in range(3)]
+    assert codes == [0, 0, 0], outputs
+    assert all("4 completed" in output for output in outputs)
+    for directory in runs(tmp_path):
+        record = read_record(directory)
+        assert record.status == Status.COMPLETED and record.error is None
+        assert len(read_rows(directory / "epochs.csv", EPOCH_COLUMNS)) == 6
+        log = (directory / "log.txt").read_text()
+        assert log.count("epoch 6/6") == 1 and "failed" not in log
+
+
+def test_a_run_that_somebody_completes_before_its_turn_is_complete(tmp_path, monkeypatch):
+    """The plan is older than the record: nothing is started and nothing overwritten."""
+    monkeypatch.chdir(tmp_path)
+    (run,) = plan.make([*SMALL, "epochs=2"]).runs
+    assert sweep(tmp_path, "epochs=2")[0] == 0
+    before = (run.directory / "run.json").read_bytes()
+    outcome = supervise.carry_out(run, 60, {}, str(tmp_path))
+    assert outcome.status == Status.COMPLETED
+    assert supervise.mark_failed(run, "nothing came back").status == Status.COMPLETED
+    assert (run.directory / "run.json").read_bytes() == before
+
+
+def test_a_final_record_outlives_a_forced_run_that_never_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sweep(tmp_path, "epochs=2")[0] == 0
+    (run,) = plan.make([*SMALL, "epochs=2", "force=true"]).runs
+    before = (run.directory / "run.json").read_bytes()
+    broken = dict(os.environ, PYTHONPATH=str(tmp_path))  # a package of that name without a worker
+    (tmp_path / "nstbench").mkdir()
+    (tmp_path / "nstbench" / "__init__.py").write_text("raise SystemExit(3)")
+    assert supervise.carry_out(run, 60, broken, str(tmp_path)).status == Status.FAILED
+    assert (run.directory / "run.json").read_bytes() == before
+
+
+def test_a_sweep_takes_over_the_run_that_another_one_left(tmp_path):
+    arguments = ("-m", "epochs=30")
+    first = start(tmp_path, *arguments, epoch_s=0.1)
+    wait_until(lambda: rows_of(tmp_path) > 2)
+    (tmp_path / "second").mkdir()
+    second = start(tmp_path / "second", *arguments, f"out={tmp_path}/results", epoch_s=0.02)
+    time.sleep(3)
+    for victim in workers_of(first):
+        victim.kill()
+    first.kill()
+    first.wait()
+    assert second.wait(120) == 0
+    (directory,) = runs(tmp_path)
+    assert read_record(directory).status == Status.COMPLETED
+    assert len(read_rows(directory / "epochs.csv", EPOCH_COLUMNS)) == 30
+
+
+def test_names_of_pictures_in_a_folder_are_data(tmp_path):
+    (tmp_path / "mine").mkdir()
+    names = ["${oc.env:SECRET_TOKEN}.png", "end\\'q.png", "IMG (1), b.png"]
+    for number, name in enumerate(names):
+        Image.new("RGB", (40, 40), color=(number, 0, 0)).save(tmp_path / "mine" / name)
+    os.environ["SECRET_TOKEN"] = "hunter2"
+    try:
+        code, output = sweep(tmp_path, "content=mine", "epochs=2", "out=${oc.env:SECRET_TOKEN}")
+    finally:
+        del os.environ["SECRET_TOKEN"]
+    assert code == 0 and "3 completed" in output, output
+    folder = tmp_path / "${oc.env:SECRET_TOKEN}" / "runs"
+    records = [read_record(directory) for directory in folder.iterdir()]
+    assert {Path(record.settings["content"]).name for record in records} == set(names)
+    for path in [tmp_path / "out.txt", *folder.rglob("*.json"), *folder.rglob("*.txt")]:
+        assert "hunter2" not in path.read_text()
+    assert not (tmp_path / "hunter2").exists()
 
 
 # ---- stopping and resuming ----------------------------------------------------------------------
@@ -313,6 +419,7 @@ def test_the_real_network_killed_and_continued_ends_as_if_it_never_was(tmp_path)
 
 def test_the_serial_launcher_is_the_timed_mode_and_the_others_say_that_they_are_not(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    behaving(tmp_path)
     assert sweep(tmp_path, "-m", "epochs=2")[0] == 0
     (serial,) = runs(tmp_path)
     assert not any("launcher" in note for note in read_record(serial).timing_notes)
@@ -341,24 +448,11 @@ def test_a_launcher_whose_process_is_killed_loses_nothing(tmp_path):
 
 def test_submitits_executor_on_this_machine(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    behaving(tmp_path)
     arguments = ("-m", "epochs=8", "content=cat,killed", "hydra/launcher=submitit_local")
     code, output = sweep(tmp_path, *arguments)
     assert code == 1 and "1 completed, 1 failed" in output
     assert {str(read_record(d).status) for d in runs(tmp_path)} == {"completed", "failed"}
-
-
-def test_runs_that_advance_together_leave_a_record_each(tmp_path):
-    arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=3")
-    for name in ("alone", "together"):
-        (tmp_path / name).mkdir()
-    assert sweep(tmp_path / "alone", *arguments)[0] == 0
-    code, output = sweep(tmp_path / "together", *arguments, "vectorize=4")
-    assert code == 0 and "4 completed" in output
-    assert len(list(tmp_path.glob("together/results/runs/*/log.txt"))) == 1
-    for alone, together in zip(*(runs(tmp_path / n) for n in ("alone", "together")), strict=True):
-        first, second = contents(alone), contents(together)
-        assert first["trace"] == second["trace"]
-        assert any("batch" in note for note in read_record(together).timing_notes)
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,10 @@ class Range:
         return float(f"{math.exp(value) if self.scale == 'log' else value:.5g}")
 
     def beyond(self, end: str) -> "Range":
-        """The decade (or, on a linear scale, the length) next to an end of this range."""
-        step = math.log(10) if self.scale == "log" else self.high - self.low
-        start = self._scaled(self.high if end == "high" else self.low)
-        stop = start + (step if end == "high" else -step)
-        ends = sorted((start, stop))
-        low, high = map(math.exp, ends) if self.scale == "log" else ends
-        return replace(self, low=low, high=high)
+        """The decade next to an end of this logarithmic range."""
+        if end == "high":
+            return replace(self, low=self.high, high=10 * self.high)
+        return replace(self, low=self.low / 10, high=self.low)
 
     def joined(self, other: "Range") -> "Range":
         return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
@@ -137,10 +134,11 @@ def defaults(space: Space, settings: Settings) -> Point:
 def edges(space: Space, best: Point, tried: Sequence[Point]) -> list[tuple[Range, str]]:
     """The ranges at whose end the best point lies, with the end, "low" or "high".
 
-    It does where no point was tried beyond it: nothing shows that it gets worse there.
+    It does where no point was tried beyond it: nothing shows that it gets worse there. Ends of a
+    linear range are taken for natural ones (a momentum of 0).
     """
     found = []
-    for each in (each for each in space if not each.options):
+    for each in (each for each in space if each.scale == "log"):
         values = [point[each.name] for point in tried]
         if best[each.name] in (min(values), max(values)) and min(values) < max(values):
             found.append((each, "low" if best[each.name] == min(values) else "high"))

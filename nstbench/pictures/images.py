@@ -7,11 +7,8 @@ is thus a multiple of 1/255, and the `content.png` that a run saves is exactly w
 
 import hashlib
 import os
-import warnings
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,20 +16,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from nstbench.errors import ImageError, unknown
 from nstbench.files import replacing
 from nstbench.pictures import painted
+from nstbench.pictures.photos import PHOTOS
+from nstbench.pictures.quiet import quiet
 
 MIN_SIDE = 16  # pixels: VGG halves a picture four times before its last block
 MAX_PIXELS = 100_000_000  # 300 MB once decoded; more is a mistake or a decompression bomb
-
-# Photographs inside scikit-image's wheel, all public domain or CC0: no download is ever needed.
-PHOTOS = MappingProxyType(
-    {
-        "astronaut": "astronaut.png",
-        "cat": "chelsea.png",
-        "coffee": "coffee.png",
-        "rocket": "rocket.jpg",
-        "photographer": "camera.png",
-    }
-)
 
 # Luma of ITU-R BT.601, the Y of YIQ, in which colours are kept below.
 LUMA = (0.299, 0.587, 0.114)
@@ -82,11 +70,35 @@ def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
     """
     name, image = _open(source)
     try:
-        rgb = _decode(name, image)
+        with quiet(image.format == "TIFF"):
+            rgb = _decode(name, image)
     finally:
         if image is not source:
             image.close()
     return Picture(name, _fit(name, rgb, size, keep_aspect))
+
+
+def check(source: str | Path, size: int | None = None, keep_aspect: bool = False) -> None:
+    """Raise the ImageError that `load` would, as far as a file's first bytes can tell.
+
+    In milliseconds: nothing is decoded or painted. A file that is cut short or damaged behind its
+    header is found by `load` only. Without a `size` the fitted sides are not looked at.
+    """
+    if source in (*builtin_contents(), *builtin_styles()):
+        return
+    with _open_file(source) as image:
+        _check_sides(_name(source), image.size)
+        if size is not None:
+            _fitted(_name(source), image.size, size, keep_aspect)
+
+
+def shown(path: str | Path) -> str:
+    """`path` as text that can be written anywhere: U+FFFD for bytes of its that are not UTF-8.
+
+    File names are bytes; Python keeps those that it cannot read as lone surrogates, which no
+    encoder takes. Use the path itself to open a file and this to name it.
+    """
+    return os.fsencode(path).decode("utf-8", errors="replace")
 
 
 def is_folder(source: str) -> bool:
@@ -149,31 +161,34 @@ def _open(source: Source) -> tuple[str, Image.Image]:
         return "array", _from_array(source)
     if isinstance(source, str):
         if source in PHOTOS:
-            return source, Image.open(files("skimage") / "data" / PHOTOS[source])
+            return source, PHOTOS[source].open()
         if source in (*painted.STYLES, *painted.DRAWINGS):
             return source, painted.kept(source)
-    return Path(source).name, _open_file(source)
+    return _name(source), _open_file(source)
+
+
+def _name(source: str | Path) -> str:
+    return shown(Path(source).name)
 
 
 def _open_file(source: str | Path) -> Image.Image:
-    path = os.path.expanduser(source)
+    path, text = os.path.expanduser(source), repr(shown(source))
     if not os.path.exists(path):
         names = {*builtin_contents(), *builtin_styles()}
-        raise unknown("built-in picture or missing file", source, names, ImageError)
+        raise unknown("built-in picture or missing file", shown(source), names, ImageError)
     if not os.path.isfile(path):
-        raise ImageError(f"{str(source)!r} is not a file but a folder or a device")
+        raise ImageError(f"{text} is not a file but a folder or a device")
     if os.path.getsize(path) == 0:
-        raise ImageError(f"picture {str(source)!r} is empty (0 bytes)")
+        raise ImageError(f"picture {text} is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():  # about size, which _decode checks more strictly
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with quiet():
             return Image.open(path)
     except UnidentifiedImageError:
-        raise ImageError(f"{str(source)!r} is not a picture that Pillow can read") from None
+        raise ImageError(f"{text} is not a picture that Pillow can read") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"picture {str(source)!r} has over {MAX_PIXELS:,} pixels") from None
+        raise ImageError(f"picture {text} has over {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # decoders raise nearly anything on broken data
-        raise _unreadable(str(source), error) from error
+        raise _unreadable(shown(source), error) from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -193,9 +208,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(to_uint8(array))
 
 
-def _decode(name: str, image: Image.Image) -> Image.Image:
-    """Any Pillow image to upright 8-bit RGB."""
-    width, height = image.size
+def _check_sides(name: str, sides: tuple[int, int]) -> None:
+    width, height = sides
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"picture {name!r} is {width}x{height} pixels; each side needs at least {MIN_SIDE}"
@@ -204,6 +218,11 @@ def _decode(name: str, image: Image.Image) -> Image.Image:
         raise ImageError(
             f"picture {name!r} is {width}x{height} pixels; at most {MAX_PIXELS:,} are read"
         )
+
+
+def _decode(name: str, image: Image.Image) -> Image.Image:
+    """Any Pillow image to upright 8-bit RGB."""
+    _check_sides(name, image.size)
     try:
         return _to_rgb(name, ImageOps.exif_transpose(image))
     except ImageError:
@@ -227,21 +246,25 @@ def _to_rgb(name: str, image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _fit(name: str, image: Image.Image, size: int, keep_aspect: bool) -> np.ndarray:
-    width, height = image.size
-    if keep_aspect:
-        scale = size / max(width, height)
-        fitted = (round(width * scale), round(height * scale))
-    else:
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-        fitted = (size, size)
+def _fitted(name: str, sides: tuple[int, int], size: int, keep_aspect: bool) -> tuple[int, int]:
+    """Width and height of a picture of `sides` once it is fitted to `size`."""
+    scale = size / max(sides)
+    fitted = (round(sides[0] * scale), round(sides[1] * scale)) if keep_aspect else (size, size)
     if min(fitted) < MIN_SIDE:
         raise ImageError(
             f"picture {name!r} would be {fitted[0]}x{fitted[1]} pixels at size {size}; "
             f"each side needs at least {MIN_SIDE}"
         )
+    return fitted
+
+
+def _fit(name: str, image: Image.Image, size: int, keep_aspect: bool) -> np.ndarray:
+    fitted = _fitted(name, image.size, size, keep_aspect)
+    if not keep_aspect:
+        width, height = image.size
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
     small = image.resize(fitted, Image.Resampling.LANCZOS)
     pixels = np.asarray(small, dtype=np.float32) / np.float32(255)
     pixels.setflags(write=False)

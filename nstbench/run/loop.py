@@ -17,6 +17,7 @@ from nstbench.run.listener import Listener
 from nstbench.run.record import RunDirectory
 from nstbench.run.schema import RunRecord, Status
 from nstbench.run.session import Session
+from nstbench.run.setup import Setup
 from nstbench.settings import identity
 from nstbench.settings.model import Settings
 
@@ -27,9 +28,10 @@ STOP_SIGNALS = tuple(
 )
 
 
-def run(settings: Settings, listener: Listener) -> RunRecord:
+def run(settings: Settings, listener: Listener, setup: Setup | None = None) -> RunRecord:
     """Carry out one run, or return its record where it is complete already.
 
+    `setup` gives what the run works with; without one everything is made anew.
     Raises `NstbenchError` for what a person can mend (and `LockedError` when another process has
     the directory); any other exception is recorded as `failed` and passed on.
     """
@@ -39,7 +41,7 @@ def run(settings: Settings, listener: Listener) -> RunRecord:
             return record
         session = None
         try:
-            session = Session(settings, directory, listener)
+            session = Session(settings, directory, listener, setup or Setup())
             _Loop(session).run()
             result.publish(session)
         except BaseException as error:

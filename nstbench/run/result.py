@@ -12,7 +12,6 @@ from nstbench.run.quality import quality
 from nstbench.run.schema import Status
 from nstbench.run.session import Session
 from nstbench.settings import compose
-from nstbench.transfer import problem as problems
 
 
 def publish(session: Session) -> None:
@@ -55,7 +54,7 @@ def _reference(session: Session, pixels: np.ndarray, end: Evaluation) -> schema.
         return _as_reference(end.terms)
     engine = session.engine
     try:
-        measure = problems.measured_by(settings, session.problem, engine).objective
+        measure = session.setup.reference(settings, session.problem, engine)
     except WeightsError:
         return None
     values = measure.terms(pixels[None].astype(engine.dtype), measure.parameters)

@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nstbench import engine as engines
 from nstbench.errors import NstbenchError
-from nstbench.optimizers import find, minimise, schedules
 from nstbench.pictures import images
 from nstbench.run import checkpoint, machine, provenance, schema
 from nstbench.run.checkpoint import Counters
@@ -14,40 +12,36 @@ from nstbench.run.clock import Clocks
 from nstbench.run.listener import Listener
 from nstbench.run.record import RunDirectory
 from nstbench.run.schema import RunRecord, Status
+from nstbench.run.setup import Setup
 from nstbench.settings import identity
 from nstbench.settings.model import Settings
-from nstbench.transfer import problem as problems
 
 
 class Session:
     """A run in this process, set up anew or from its last checkpoint.
 
-    Raises `NstbenchError` where problem or optimizer cannot be set up.
+    `setup` gives what it works with. Raises `NstbenchError` where problem or optimizer cannot be
+    set up.
     """
 
-    def __init__(self, settings: Settings, directory: RunDirectory, listener: Listener):
+    def __init__(
+        self, settings: Settings, directory: RunDirectory, listener: Listener, setup: Setup
+    ):
+        self.setup = setup
         self.settings, self.directory, self.listener = settings, directory, listener
         self.terms = list(settings.objective.terms)
         self.status, self.error, self.finished_early = Status.RUNNING, None, None
-        self.notes: list[str] = []
+        self.notes: list[str] = list(setup.notes)
         self.load_before = machine.load()
         listener.stage("loading the network")
-        self.engine = engines.load(settings.device, settings.precision)
-        self.clocks = Clocks(synchronise=self.engine.synchronise, age=machine.process_age())
+        self.engine = setup.engine(settings)
+        self.clocks = Clocks(synchronise=self.engine.synchronise, age=setup.age())
         with self.clocks.measure("compile"), self.engine.scope():
-            self.problem = problems.load(settings, self.engine, listener.download)
-            self.minimisation = self._minimisation()
+            self.problem = setup.problem(settings, self.engine, listener.download)
+            self.minimisation = setup.minimisation(settings, self.engine, self.problem)
         with self.clocks.measure("io"):
             self.counters = self._restored() or self._fresh()
             self._begin()
-
-    def _minimisation(self) -> minimise.Minimisation:
-        settings = self.settings
-        schedule = schedules.build(settings.schedule, settings.epochs * settings.steps_per_epoch)
-        optimizer = find.create(settings.optimizer, settings.lr, schedule, self.engine)
-        start = problems.start_image(settings, self.problem.content.pixels)
-        box = settings.optimizer.box
-        return minimise.create(self.engine, self.problem.objective, start, optimizer, box)
 
     def _restored(self) -> Counters | None:
         """The counters of the last checkpoint, its state restored; None where none is of use."""

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str], multirun: bool = True, dry: bool = False) -> 
         plan = planning.make(arguments, multirun)
     for run in plan.runs:
         inputs.check(run.settings)
+    launchers.check(plan.launcher)
     survey = preview.survey(plan.runs)
     if dry:
         preview.show(survey)

@@ -5,8 +5,10 @@ that a thousand of them cost no thousand compositions.
 """
 
 import copy
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -67,33 +69,31 @@ def name_of(overrides: Sequence[str]) -> str:
     return name
 
 
+def check(overrides: Sequence[str]) -> None:
+    """See that the launcher is there and takes these settings, before anything is said or done.
+
+    Raises `SettingsError` for settings that are not the launcher's and for one that is not
+    installed.
+    """
+    if name_of(overrides) == "slurm" and shutil.which("sbatch") is None:
+        raise SettingsError("hydra/launcher=slurm: this machine has no sbatch")
+    with _composition(overrides):
+        pass
+
+
 def launch(plan: Plan, todo: Sequence[Run]) -> list[Outcome]:
     """Hand the runs to the launcher; how they ended, as far as it brought that back.
 
-    Raises `SettingsError` for settings that are not the launcher's and for one that is not
-    installed, `RecordError` where the results folder cannot be written, and whatever the launcher
+    Raises `RecordError` where the results folder cannot be written, and whatever the launcher
     raises.
     """
-    name = name_of(plan.launcher)
-    folder = todo[0].directory.parent
-    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="nstbench"):
-        hydra = GlobalHydra.instance().hydra
-        _hide_namesakes()
-        try:
-            overrides = [*QUIET, *plan.launcher]
-            composed = hydra.compose_config(None, overrides, run_mode=RunMode.MULTIRUN)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise SettingsError(one_line(error)) from error
+    name, folder = name_of(plan.launcher), todo[0].directory.parent
+    check_writable(folder)
+    with _composition(plan.launcher) as (loader, composed):
         with read_write(composed.hydra):
             composed.hydra.sweep.dir = str(folder).replace("${", r"\${")
-        _check(name, composed)
-        check_writable(folder)
-        context = HydraContext(
-            config_loader=_Composed(hydra.config_loader.get_search_path()),
-            callbacks=Callbacks(composed),
-        )
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context,
+            hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(composed)),
             task_function=Task(tuple(todo), plan.time_limit, name, str(Path.cwd())),
             config=composed,
         )
@@ -104,6 +104,21 @@ def launch(plan: Plan, todo: Sequence[Run]) -> list[Outcome]:
                 raise
             return _wait_for_submitted(Path(composed.hydra.launcher.submitit_folder))
     return [outcome for job in returned if (outcome := _value(job)) is not None]
+
+
+@contextmanager
+def _composition(overrides: Sequence[str]) -> Iterator[tuple[_Composed, DictConfig]]:
+    """Hydra's own configuration with the launcher's, and what hands it to the jobs."""
+    name = name_of(overrides)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="nstbench"):
+        hydra = GlobalHydra.instance().hydra
+        _hide_namesakes()
+        try:
+            composed = hydra.compose_config(None, [*QUIET, *overrides], RunMode.MULTIRUN)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise SettingsError(one_line(error)) from error
+        _check(name, composed)
+        yield _Composed(hydra.config_loader.get_search_path()), composed
 
 
 def one_line(error: Exception) -> str:

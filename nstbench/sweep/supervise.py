@@ -82,7 +82,7 @@ def carry_out(
     A run that another process has is left to it, and one that is complete by now stays as it is.
     """
     try:
-        if owner := live_owner(run.directory):
+        if run.directory.is_dir() and (owner := live_owner(run.directory)):
             return Outcome(run.directory, ELSEWHERE, str(owner))
         before = read_record(run.directory)
         if is_complete(run, before):

@@ -103,13 +103,19 @@ class Sheet:
         return np.clip(inside * SIDE / 2.0 + 0.5, 0, 1), rim
 
     def _absorbed(self, pigments, there) -> np.ndarray:
-        pigments = np.atleast_2d(pigments)
+        pigments = -np.log(np.atleast_2d(pigments).astype(np.float32))
         mix = np.clip(0.5 + 0.75 * self.soft[0][there] + 0.3 * self.pools[there], 0, 1)[..., None]
-        return -np.log(pigments[0]) * (1 - mix) - np.log(pigments[-1]) * mix
+        return pigments[0] + (pigments[-1] - pigments[0]) * mix
 
-    def lift(self, shape: np.ndarray, share: float) -> None:
-        """Take up pigment with a dry brush where `shape` (SIDE, SIDE) is 1."""
-        self.depth *= 1 - share * shape[..., None]
+    def bloom(self, centre, radius: float) -> None:
+        """A drop of water that pushed the pigment aside, to where its edge dried."""
+        reach = int(2.2 * radius * SIDE)
+        column, row = (int(c * SIDE) for c in centre)
+        here = np.s_[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
+        away = np.hypot(self.x[here] - centre[0], self.y[here] - centre[1])
+        inside = radius - away + 0.010 * self.tremble[0][here]
+        left = 1 - 0.45 * np.clip(inside / 0.02, 0, 1) + 0.55 * np.exp(-np.abs(inside) / 0.0028)
+        self.depth[here] *= left[..., None]
 
     def dry(self) -> np.ndarray:
         """The sheet (SIDE, SIDE, 3), its grain lit from the side."""
@@ -138,11 +144,7 @@ def _ground(sheet: Sheet) -> None:
         shape = _ellipse(width, height)
         sheet.wash(shape, (x, y), 1.1, pigments, amount, wet=0.10, rough=0.02)
     for _ in range(9):  # blooms, where a drop of water pushed the pigment aside
-        x, y = sheet.rng.uniform(0.03, 0.97, 2)
-        radius = sheet.rng.uniform(0.02, 0.055)
-        far = radius - np.hypot(sheet.x - x, sheet.y - y) + 0.010 * sheet.tremble[0]
-        sheet.lift(np.clip(far / 0.02, 0, 1), 0.45)
-        sheet.depth *= 1 + 0.55 * np.exp(-np.abs(far) / 0.0028)[..., None]
+        sheet.bloom(sheet.rng.uniform(0.03, 0.97, 2), sheet.rng.uniform(0.02, 0.055))
 
 
 def _stems(sheet: Sheet) -> None:

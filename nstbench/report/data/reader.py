@@ -17,16 +17,18 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nstbench.report.data import migrations, presets
+from nstbench.report.data import presets
 from nstbench.report.data.presets import Preset
-from nstbench.report.data.record import (
+from nstbench.report.notation import number
+from nstbench.run import migrate
+from nstbench.run.schema import (
     EPOCH_COLUMNS,
     SCHEMA_VERSION,
     TERM,
     TRACE_COLUMNS,
     RunRecord,
+    Status,
 )
-from nstbench.run.schema import Status
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,13 @@ class Setup(BaseModel):
     steps_per_epoch: int = Field(ge=1)
     repeat: int = 0
     experiment: str | None = None
-    vectorize: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedRun:
     """One run as it lies on the disk.
 
-    `epochs` has the columns `record.EPOCH_COLUMNS` and a `term_<name>` for each loss term;
+    `epochs` has the columns `schema.EPOCH_COLUMNS` and a `term_<name>` for each loss term;
     `preset` is what `conf/` says of an optimizer of this name.
     """
 
@@ -90,13 +91,12 @@ class RecordedRun:
     setup: Setup
     epochs: pd.DataFrame
     preset: Preset
-    version: int = SCHEMA_VERSION  # the schema that its files were written with
 
     @cached_property
     def trace(self) -> pd.DataFrame:
-        """One row per evaluation (`record.TRACE_COLUMNS` and the terms), read when asked for; may
+        """One row per evaluation (`schema.TRACE_COLUMNS` and the terms), read when asked for; may
         be empty."""
-        return _read_trace(self.path, self.record, self.version)
+        return _read_trace(self.path, self.record)
 
     @property
     def id(self) -> str:
@@ -136,7 +136,7 @@ class RecordedRun:
     @property
     def label(self) -> str:
         """Optimizer, rate, and what is unusual: "Adam 0.02", "Adam 0.02, beta_1=0.5"."""
-        rate = self.optimizer if self.lr is None else f"{self.optimizer} {self.lr:g}"
+        rate = self.optimizer if self.lr is None else f"{self.optimizer} {number(self.lr)}"
         schedule = [self.setup.schedule.name] if self.setup.schedule.name != "constant" else []
         return ", ".join([rate, *schedule, *(f"{n}={v}" for n, v in self.changed.items())])
 
@@ -176,11 +176,6 @@ class RecordedRun:
         """Equal for runs whose seconds may be compared: one problem, one machine and use of it."""
         return (self.problem, self.host)
 
-    @property
-    def is_timed(self) -> bool:
-        """Whether its seconds are its own: alone on the machine, and no member of a batch."""
-        return self.record.timing_valid and self.setup.vectorize == 1
-
 
 @dataclass(frozen=True)
 class Runs:
@@ -218,16 +213,15 @@ def read(results: Path) -> Runs:
 
 def read_run(path: Path, known: Mapping[str, Preset]) -> RecordedRun:
     """The run in `path`, every file of it checked; `known` are the presets by name."""
-    version, record = _read_record(path / "run.json")
+    record = _read_record(path / "run.json")
     setup = _validated("run.json", Setup, record.settings, prefix="settings.")
-    epochs = _read_epochs(path, record, version)
-    _read_trace(path, record, version)  # checked now, so that reading it later cannot fail
+    epochs = _read_epochs(path, record)
+    _read_trace(path, record)  # checked now, so that reading it later cannot fail
     name = setup.optimizer.name
-    return RecordedRun(path, record, setup, epochs, known.get(name, Preset(name)), version)
+    return RecordedRun(path, record, setup, epochs, known.get(name, Preset(name)))
 
 
-def _read_record(path: Path) -> tuple[int, RunRecord]:
-    """The schema that `path` was written with, and the record as today's has it."""
+def _read_record(path: Path) -> RunRecord:
     if not path.is_file():
         raise _DamagedFile(path.name, None, None, "is missing")
     try:
@@ -246,11 +240,11 @@ def _read_record(path: Path) -> tuple[int, RunRecord]:
         message = f"schema {version} is newer than this report's {SCHEMA_VERSION}; update nstbench"
         raise _DamagedFile(path.name, None, "schema", message)
     try:
-        document = migrations.migrated(document)
+        document = migrate.record(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = f"is not as its schema says ({type(error).__name__}: {error})"
         raise _DamagedFile(path.name, None, None, message) from None
-    return version, _validated(path.name, RunRecord, document)
+    return _validated(path.name, RunRecord, document)
 
 
 def _validated(file: str, model: type[BaseModel], document: Any, prefix: str = "") -> Any:
@@ -262,8 +256,8 @@ def _validated(file: str, model: type[BaseModel], document: Any, prefix: str = "
         raise _DamagedFile(file, None, column, first["msg"]) from None
 
 
-def _read_epochs(path: Path, record: RunRecord, version: int) -> pd.DataFrame:
-    frame = _read_csv(path / "epochs.csv", EPOCH_COLUMNS, record.status, version)
+def _read_epochs(path: Path, record: RunRecord) -> pd.DataFrame:
+    frame = _read_csv(path / "epochs.csv", EPOCH_COLUMNS, record.status)
     _check_counting(frame, "epochs.csv", "epoch")
     if record.status is Status.COMPLETED:
         _check_finite(frame, "epochs.csv", "loss")
@@ -276,15 +270,15 @@ def _read_epochs(path: Path, record: RunRecord, version: int) -> pd.DataFrame:
     return frame
 
 
-def _read_trace(path: Path, record: RunRecord, version: int) -> pd.DataFrame:
+def _read_trace(path: Path, record: RunRecord) -> pd.DataFrame:
     if not (path / "trace.csv").is_file():
         return pd.DataFrame(columns=list(TRACE_COLUMNS), dtype=float)
-    frame = _read_csv(path / "trace.csv", TRACE_COLUMNS, record.status, version)
+    frame = _read_csv(path / "trace.csv", TRACE_COLUMNS, record.status)
     _check_counting(frame, "trace.csv", "evaluation")
     return frame
 
 
-def _read_csv(path: Path, columns: tuple[str, ...], status: Status, version: int) -> pd.DataFrame:
+def _read_csv(path: Path, columns: tuple[str, ...], status: Status) -> pd.DataFrame:
     """The named columns of one CSV and those of the loss terms, as numbers; a half-written last
     line is not yet a row."""
     if not path.is_file():
@@ -307,7 +301,7 @@ def _read_csv(path: Path, columns: tuple[str, ...], status: Status, version: int
     missing = [column for column in columns if column not in frame]
     if missing:
         raise _DamagedFile(path.name, 1, missing[0], "the column is missing")
-    frame = frame.rename(columns=migrations.renamed_columns(version))
+    frame.columns = migrate.columns(list(map(str, frame.columns)))
     terms = [name for name in frame if str(name).startswith(TERM)]
     return _numbers(frame[[*columns, *terms]], path.name)
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.data.record import TERM
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, inputs
 from nstbench.report.notation import NONE, number, short
 from nstbench.report.tables.table import Table
+from nstbench.run.schema import TERM
 
 MOST_SETS = 4
 CAPTION = (

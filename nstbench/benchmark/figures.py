@@ -1,0 +1,229 @@
+"""The figures of a benchmark, the ECDF first: one function each, all drawn alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nstbench.benchmark import best_of, scoring
+from nstbench.benchmark.instances import Benchmark
+from nstbench.benchmark.standing import Standing
+from nstbench.benchmark.tuning import Tuned
+from nstbench.report.data import presets
+from nstbench.report.figures import draw as drawing
+from nstbench.report.figures import looks
+from nstbench.report.figures.looks import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVEL = 0.8  # of the bands of best-of-k
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What all figures draw from."""
+
+    benchmark: Benchmark
+    tuned: Sequence[Tuned]
+    standings: Sequence[Standing]
+    looks: Mapping[str, Look]
+
+    def label(self, name: str) -> str:
+        return next(t.competitor.label for t in self.tuned if t.competitor.name == name)
+
+    @property
+    def searched(self) -> list[Tuned]:
+        """Those with something to tune."""
+        return [each for each in self.tuned if len(each.trials) > 1]
+
+
+def draw(
+    folder: Path, benchmark: Benchmark, tuned: Sequence[Tuned], standings: Sequence[Standing]
+) -> list[Path]:
+    """Every figure that these competitors give, as PNG, SVG and PDF in `folder`."""
+    order = sorted(standings, key=lambda each: -each.score.value)
+    drawn = Drawn(benchmark, tuned, order, _looks(tuned))
+    paths: list[Path] = []
+    with looks.print_style():
+        for figure in FIGURES:
+            if figure.is_possible(drawn):
+                paths += _save(folder, figure, drawn)
+    return paths
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: its file, its words, and what it draws into its axes."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    into: Callable[["Axes", Drawn], None]
+    note: str = ""
+    is_possible: Callable[[Drawn], bool] = lambda drawn: True
+
+
+def _ecdf(axes: "Axes", drawn: Drawn) -> None:
+    low, high = drawn.benchmark.bounds
+    times = np.geomspace(low, high, 200)
+    for each in drawn.standings:
+        found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
+        label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
+        _line(axes, drawn, each.name, times, np.mean(found, axis=0), label, every=40)
+    axes.set(xscale="log", xlim=(low, high), ylim=(0, 1))
+
+
+def _loss(axes: "Axes", drawn: Drawn) -> None:
+    for each in drawn.standings:
+        times, values = np.array(each.curve).T
+        _line(axes, drawn, each.name, times, values, drawn.label(each.name), every=12)
+    axes.set(xscale="log", yscale="log")
+
+
+def _best_of_k(axes: "Axes", drawn: Drawn) -> None:
+    _bands(axes, drawn, lambda tuned, ks: ks)
+
+
+def _best_of_cost(axes: "Axes", drawn: Drawn) -> None:
+    of_one = drawn.benchmark.horizon * sum(1 for _ in drawn.benchmark.runs(drawn.benchmark.tuning))
+    _bands(axes, drawn, lambda tuned, ks: ks * of_one)
+    axes.set(xscale="log")
+
+
+def _bands(axes: "Axes", drawn: Drawn, x: Callable[[Tuned, np.ndarray], np.ndarray]) -> None:
+    for each in drawn.searched:
+        # Sobol points alone: the defaults, tried first, are no sample of the space.
+        values = [trial.value for trial in each.trials[1:]]
+        curve = best_of.tuning_curve(values, LEVEL, (-np.inf, 0.0))
+        name, ks = each.competitor.name, np.array(curve.ks)
+        inside = np.isfinite(curve.low)
+        axes.fill_between(
+            x(each, ks)[inside], np.exp(curve.low[inside]), np.exp(curve.high[inside]),
+            color=drawn.looks[name].colour, alpha=0.10, linewidth=0,
+        )  # fmt: skip
+        _line(axes, drawn, name, x(each, ks), np.exp(curve.median), each.competitor.label)
+    for each in drawn.tuned:
+        if len(each.trials) == 1:
+            look = drawn.looks[each.competitor.name]
+            axes.axhline(
+                np.exp(each.best.value), color=look.colour, linestyle=look.linestyle,
+                label=f"{each.competitor.label} (nothing to tune)",
+            )  # fmt: skip
+    axes.set(yscale="log")
+
+
+def _probability(axes: "Axes", drawn: Drawn) -> None:
+    ks = np.arange(1, drawn.benchmark.trials + 1)
+    trials = {t.competitor.name: [trial.value for trial in t.trials] for t in drawn.tuned}
+    for name, chances in best_of.probability_of_best(trials, ks.tolist()).items():
+        _line(axes, drawn, name, ks, chances, drawn.label(name))
+    axes.set(ylim=(0, 1))
+
+
+def _rates(axes: "Axes", drawn: Drawn) -> None:
+    for each in drawn.searched:
+        trials = sorted(
+            (t for t in (*each.trials, *each.extra) if "lr" in t.point), key=lambda t: t.point["lr"]
+        )
+        rates = np.array([trial.point["lr"] for trial in trials])
+        losses = np.exp([trial.value for trial in trials])
+        _line(axes, drawn, each.competitor.name, rates, losses, each.competitor.label)
+    axes.set(xscale="log", yscale="log")
+
+
+def _profile(axes: "Axes", drawn: Drawn) -> None:
+    """Dolan & More 2002: the share of items solved within a multiple of the best one's cost."""
+    hits = {each.name: np.concatenate([np.ravel(h) for h in each.hits]) for each in drawn.standings}
+    best = np.min(list(hits.values()), axis=0)
+    solved = np.isfinite(best)
+    ratios = np.geomspace(1, 30, 200)
+    for name, found in hits.items():
+        shares = [(found[solved] <= ratio * best[solved]).mean() for ratio in ratios]
+        _line(axes, drawn, name, ratios, np.array(shares), drawn.label(name), every=40)
+    axes.set(xscale="log", ylim=(0, 1))
+
+
+RELATIVE = "mean over log evaluations of loss / first loss"
+FIGURES = (
+    Figure(
+        "ecdf", "Targets reached, on pictures that nobody tuned on", "evaluations",
+        "share of (problem, target) pairs reached", _ecdf,
+        "The score, beside each name, is the area under the curve.",
+    ),
+    Figure(
+        "loss", "Loss at the tuned setting", "evaluations", "lowest loss / best known", _loss,
+        "Median over all runs of the score's pairs.",
+    ),
+    Figure(
+        "best_of_k", "What tuning brings", "trials", RELATIVE, _best_of_k,
+        "Median best of k trials with simultaneous 80 % bands (opda); lower is better.",
+        lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
+    ),
+    Figure(
+        "best_of_cost", "What tuning costs", "evaluations spent", RELATIVE, _best_of_cost,
+        "Median best of k trials with simultaneous 80 % bands (opda); lower is better.",
+        lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
+    ),
+    Figure(
+        "probability_of_best", "Who is probably the best, after how much tuning", "trials",
+        "probability", _probability, "Trials of each in random order (Sivaprasad et al. 2020).",
+        lambda drawn: len(drawn.tuned) > 1,
+    ),
+    Figure(
+        "loss_against_rate", "How much the rate matters", "rate", RELATIVE, _rates,
+        "On the tuning pairs; 1 is divergence or no progress.",
+        lambda drawn: any("lr" in each.trials[0].point for each in drawn.searched),
+    ),
+    Figure(
+        "profile", "Performance profile", "evaluations / those of the best", "share of targets",
+        _profile, "Relative to the best one present: a newcomer changes everybody's curve.",
+        lambda drawn: len(drawn.standings) > 1,
+    ),
+)  # fmt: skip
+
+
+def _line(
+    axes: "Axes", drawn: Drawn, name: str, x: np.ndarray, y: np.ndarray, label: str, every: int = 1
+) -> None:
+    look = drawn.looks[name]
+    place = list(drawn.looks).index(name)
+    axes.plot(
+        x, y, color=look.colour, linestyle=look.linestyle, marker=look.marker, label=label,
+        linewidth=1.5, markersize=4, markevery=(place % every, every),
+    )  # fmt: skip
+
+
+def _looks(tuned: Sequence[Tuned]) -> dict[str, Look]:
+    known = presets.load()
+    wanted = {
+        each.competitor.name: known.get(each.competitor.name)
+        or presets.Preset(label=each.competitor.label)
+        for each in tuned
+    }
+    made = looks.assign(wanted)
+    return {name: made[name] for name in wanted}
+
+
+def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    canvas = Canvas((drawing.WIDTH + drawing.BESIDE, drawing.HEIGHT))
+    axes = canvas.add_axes((0.085, 0.15, 0.64, 0.74))
+    figure.into(axes, drawn)
+    for at in (axes.xaxis, axes.yaxis):
+        if at.get_scale() == "log":
+            low, high = at.get_view_interval()
+            at.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+            at.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            at.set_minor_formatter(NullFormatter())
+    axes.set(xlabel=figure.x, ylabel=figure.y)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=8)
+    title = f"{figure.title} ({drawn.benchmark.name})"
+    canvas.text(0.015, 0.985, drawing.plain_text(title), **drawing.TITLE)
+    canvas.text(0.015, 0.015, drawing.plain_text(figure.note), **drawing.NOTE)
+    return drawing.save(canvas, folder / figure.name)

@@ -1,0 +1,194 @@
+"""What a benchmark leaves beside its runs: `scores.json`, `report.md` and figures."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nstbench.benchmark import best_of, standing
+from nstbench.benchmark.instances import Benchmark
+from nstbench.benchmark.standing import Standing
+from nstbench.benchmark.targets import TargetSet
+from nstbench.benchmark.tuning import Trial, Tuned
+from nstbench.files import replacing
+
+FORMAT = 1  # of scores.json
+WEAKNESS = "Targets are not frozen: they come from the optimizers here, and move with them."
+Row = Sequence[str]
+
+
+def write(
+    folder: Path,
+    benchmark: Benchmark,
+    tuned: Sequence[Tuned],
+    standings: Sequence[Standing],
+    targets: TargetSet,
+) -> None:
+    """Write everything into `folder`, figures last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = document(benchmark, tuned, standings, targets)
+    _publish(folder / "scores.json", json.dumps(whole, indent=1) + "\n")
+    _publish(folder / "report.md", text(benchmark, tuned, standings, targets))
+    from nstbench.benchmark import figures
+
+    figures.draw(folder, benchmark, tuned, standings)
+
+
+def document(
+    benchmark: Benchmark,
+    tuned: Sequence[Tuned],
+    standings: Sequence[Standing],
+    targets: TargetSet,
+) -> dict[str, Any]:
+    """All of it as plain data: what `scores.json` holds. Infinite values are null."""
+    of = {each.competitor.name: each for each in tuned}
+    return {
+        "format": FORMAT,
+        "benchmark": benchmark.model_dump(mode="json"),
+        "targets": {"frozen": targets.frozen, "made": dict(targets.made)},
+        "leaders": standing.leaders(standings),
+        "optimizers": {each.name: _entry(each, of[each.name]) for each in ranked(standings)},
+    }
+
+
+def ranked(standings: Sequence[Standing]) -> list[Standing]:
+    """The best score first."""
+    return sorted(standings, key=lambda each: (-each.score.value, each.name))
+
+
+def text(
+    benchmark: Benchmark,
+    tuned: Sequence[Tuned],
+    standings: Sequence[Standing],
+    targets: TargetSet,
+) -> str:
+    """The tables, as Markdown."""
+    of = {each.competitor.name: each for each in tuned}
+    order, leaders = ranked(standings), standing.leaders(standings)
+    parts = [
+        f"# {benchmark.name}: {benchmark.description}\n",
+        "" if targets.frozen else f"{WEAKNESS}\n",
+        f"Leading group: {', '.join(of[name].competitor.label for name in leaders)}.\n",
+        _table(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
+        "\nLowest loss after so many evaluations, in multiples of the best known; median of runs\n",
+        _table(
+            ["optimizer", *map(str, benchmark.budgets)],
+            [
+                [of[each.name].competitor.label, *(f"{value:.4g}" for value in each.budgets)]
+                for each in order
+            ],
+        ),
+        "\nEvaluations to a target: expected running time, in brackets the share of runs\n",
+        _table(
+            ["optimizer", *(f"{level:g}" for level in benchmark.levels)],
+            [[of[each.name].competitor.label, *map(_fixed, each.levels)] for each in order],
+        ),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+_SCORES = ["optimizer", "score", "interval", "settings", "searched", "trials", "sensitivity"]
+
+
+def in_words(tuned: Tuned) -> str:
+    """What tuning came to, in a line."""
+    best = ", ".join(f"{name} {_value(value)}" for name, value in tuned.best.point.items())
+    parts = [f"best at {best}" if best else "nothing to tune", f"{len(tuned.trials)} trials"]
+    if tuned.widened:
+        parts.append(f"widened ({', '.join(tuned.widened)}) for {len(tuned.extra)} more")
+    if tuned.on_edge:
+        parts.append(f"under-tuned: still on an edge ({', '.join(tuned.on_edge)})")
+    return "; ".join(parts)
+
+
+def sensitivity(tuned: Tuned) -> float | None:
+    """What a wrong rate costs (`best_of.sensitivity`); None where the rate alone was not tuned."""
+    trials = [t for t in (*tuned.trials, *tuned.extra) if t.point.get("lr")]
+    if len(trials) < 2 or any(set(trial.point) != {"lr"} for trial in trials):
+        return None
+    return best_of.sensitivity([t.point["lr"] for t in trials], [t.value for t in trials])
+
+
+def _entry(stands: Standing, tuned: Tuned) -> dict[str, Any]:
+    chosen = tuned.competitor.settings.optimizer
+    return {
+        "label": chosen.label,
+        "target": chosen.target,
+        "source": dict(chosen.source),
+        "score": stands.score.value,
+        "interval": [stands.score.low, stands.score.high],
+        "by_instance": list(stands.score.instances),
+        "hits": [[_finite(row) for row in each.tolist()] for each in stands.hits],
+        "levels": [
+            {
+                "expected": _finite(each.expected),
+                "success_rate": each.success_rate,
+                "par10": each.par10,
+                "median": _finite(each.median),
+            }
+            for each in stands.levels
+        ],
+        "budgets": _finite(list(stands.budgets)),
+        "curve": [[evaluations, _finite(value)] for evaluations, value in stands.curve],
+        "failed_runs": stands.failures,
+        "tuning": {
+            "best": tuned.best.point,
+            "space": list(map(str, tuned.space)),
+            "on_edge": list(tuned.on_edge),
+            "widened": list(tuned.widened),
+            "sensitivity": sensitivity(tuned),
+            "trials": list(map(_trial, tuned.trials)),
+            "extra": list(map(_trial, tuned.extra)),
+        },
+    }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    return {"point": trial.point, "value": trial.value, "failures": list(trial.failures)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return value if math.isfinite(value) else None
+
+
+def _score_row(stands: Standing, tuned: Tuned, leaders: Sequence[str]) -> Row:
+    star = " *" if stands.name in leaders else ""
+    cost = sensitivity(tuned)
+    edge = f" (under-tuned: {', '.join(tuned.on_edge)})" if tuned.on_edge else ""
+    return [
+        tuned.competitor.label + star,
+        f"{stands.score.value:.4f}",
+        f"{stands.score.low:.4f} to {stands.score.high:.4f}",
+        ", ".join(f"{n}={_value(v)}" for n, v in tuned.best.point.items()) or "none",
+        ", ".join(map(str, tuned.space)) + edge if tuned.space else "nothing",
+        str(len(tuned.trials) + len(tuned.extra)),
+        "" if cost is None else f"{cost:.2f}",
+    ]
+
+
+def _fixed(level: Any) -> str:
+    if math.isinf(level.expected):
+        return "never"
+    share = "" if level.success_rate == 1 else f" ({level.success_rate:.0%})"
+    return f"{level.expected:.0f}{share}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table whose columns line up when it is read as it is."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [" | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    first = " | ".join(cell.ljust(w) for cell, w in zip(head, widths, strict=True))
+    rule = " | ".join("-" * width for width in widths)
+    return "".join(f"| {line} |\n" for line in (first, rule, *lines))
+
+
+def _publish(path: Path, content: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(content)

@@ -1,0 +1,51 @@
+"""What a run works with: engine, problem and minimisation, each made anew."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nstbench import engine as engines
+from nstbench.engine.base import Engine
+from nstbench.optimizers import find, minimise, schedules
+from nstbench.run import machine
+from nstbench.settings.model import Settings
+from nstbench.transfer import problem as problems
+
+if TYPE_CHECKING:
+    from nstbench.optimizers.minimise import Minimisation
+    from nstbench.transfer.objective import Objective
+    from nstbench.transfer.problem import Problem
+
+
+class Setup:
+    """A run in a process of its own: everything anew."""
+
+    notes: tuple[str, ...] = ()  # why the seconds of such a run are no timings
+
+    def age(self) -> float:
+        """Seconds that the process had lived for this run before its clocks were made."""
+        return machine.process_age()
+
+    def engine(self, settings: Settings) -> Engine:
+        return engines.load(settings.device, settings.precision)
+
+    def problem(self, settings: Settings, engine: Engine, progress: Callable) -> "Problem":
+        """Raises `NstbenchError` where pictures, network or objective cannot be had."""
+        return problems.load(settings, engine, progress)
+
+    def minimisation(
+        self, settings: Settings, engine: Engine, problem: "Problem"
+    ) -> "Minimisation":
+        """Raises `SettingsError` where the optimizer cannot be made."""
+        start = problems.start_image(settings, problem.content.pixels)
+        box = settings.optimizer.box
+        return minimise.create(engine, problem.objective, start, optimizer(settings, engine), box)
+
+    def reference(self, settings: Settings, problem: "Problem", engine: Engine) -> "Objective":
+        """`problem`'s pictures under the objective and network of `settings`, for a single look."""
+        return problems.measured_by(settings, problem, engine).objective
+
+
+def optimizer(settings: Settings, engine: Engine) -> Any:
+    """The optimizer of a run with its schedule; see `find.create`."""
+    schedule = schedules.build(settings.schedule, settings.epochs * settings.steps_per_epoch)
+    return find.create(settings.optimizer, settings.lr, schedule, engine)

@@ -1,0 +1,115 @@
+"""A process that stays: many runs of one problem, with the losses of a process of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nstbench.run import kept as staying_process
+from nstbench.run import loop
+from nstbench.run.kept import Kept
+from nstbench.settings import compose, identity
+
+TINY = ("size=32", "weights=random", "init=noise", "epochs=2", "steps_per_epoch=3")
+BAKED = """
+import keras
+
+class Baked(keras.optimizers.SGD):
+    # A rate that is a constant of the program, which nobody may mistake for a variable.
+    def __init__(self, learning_rate=0.1, **options):
+        super().__init__(learning_rate, **options)
+        self.step_length = float(learning_rate)
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, 1e-9 * self.step_length * gradient)
+"""
+
+
+class Silent:
+    """A `Listener` that keeps quiet."""
+
+    def stage(self, what):
+        pass
+
+    def download(self, name, done, total):
+        pass
+
+    def note(self, text):
+        pass
+
+    def epoch(self, row):
+        pass
+
+
+def carry(out, arguments, given=None):
+    settings = compose.resolve([*TINY, *arguments, f"out={out}"])
+    record = loop.run(settings, Silent(), given)
+    return record, (identity.run_directory(settings) / "trace.csv").read_bytes()
+
+
+CHOICES = (
+    ("optimizer=adam", "lr=0.02"),
+    ("optimizer=adam", "lr=0.5"),
+    ("optimizer=adam", "lr=0.02", "repeat=1"),
+    ("optimizer=adam", "lr=0.02", "optimizer.beta_1=0.5"),
+    ("optimizer=sgd", "lr=1e30"),  # diverges
+    ("optimizer=sgd", "lr=1e-6", "optimizer.momentum=0.9"),
+    ("optimizer=lbfgs",),
+    ("optimizer=lbfgsb",),
+    ("optimizer=schedule_free_adamw", "lr=0.1"),
+    ("optimizer=adam", "lr=0.02", "schedule=exponential"),
+    ("optimizer=adam", "lr=0.2", "schedule=exponential"),
+    ("optimizer=adam", "lr=0.02"),
+    ("optimizer=adam", "lr=0.02", "content=cat"),
+    ("optimizer=adam", "lr=0.03", "content=cat"),
+)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return Kept()
+
+
+@pytest.mark.slow
+def test_losses_are_those_of_a_process_of_ones_own(tmp_path, kept):
+    for number, arguments in enumerate(CHOICES):
+        staying, losses = carry(tmp_path / f"kept{number}", arguments, kept)
+        alone, expected = carry(tmp_path / f"alone{number}", arguments)
+        assert losses == expected, arguments
+        assert staying.final == alone.final and staying.reference == alone.reference
+        assert staying.problem == alone.problem and staying.status == alone.status
+
+
+def test_losses_are_those_of_a_fresh_process(tmp_path, kept):
+    carry(tmp_path / "before", ("optimizer=adam", "lr=0.5"), kept)
+    _, losses = carry(tmp_path / "kept", ("optimizer=adam", "lr=0.02"), kept)
+    command = [sys.executable, "-m", "nstbench", *TINY, "optimizer=adam", "lr=0.02"]
+    subprocess.run([*command, f"out={tmp_path / 'fresh'}"], check=True, capture_output=True)
+    (trace,) = (tmp_path / "fresh").rglob("trace.csv")
+    assert losses == trace.read_bytes()
+
+
+def test_a_rate_that_is_a_constant_is_compiled_anew(tmp_path, kept):
+    file = tmp_path / "baked.py"
+    file.write_text(BAKED)
+    for rate in (1.0, 900.0):
+        arguments = (f"optimizer={file}:Baked", f"lr={rate}")
+        _, losses = carry(tmp_path / "kept", arguments, kept)
+        assert losses == carry(tmp_path / "alone", arguments)[1]
+
+
+def test_one_program_serves_all_rates_of_a_method(tmp_path, kept, monkeypatch):
+    carry(tmp_path, ("optimizer=adagrad", "lr=0.1"), kept)
+    compiled = []
+    monkeypatch.setattr(
+        type(kept.engine(compose.resolve(list(TINY)))), "compile",
+        lambda self, function: compiled.append(function) or function,
+    )  # fmt: skip
+    carry(tmp_path, ("optimizer=adagrad", "lr=0.2"), kept)
+    assert compiled == []
+
+
+def test_its_seconds_are_marked_as_no_timings(tmp_path, kept):
+    record, _ = carry(tmp_path, ("optimizer=adam",), kept)
+    assert not record.timing_valid and staying_process.NOTE in record.timing_notes
+    assert record.clocks.import_s == 0
