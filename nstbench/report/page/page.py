@@ -181,7 +181,7 @@ def _kind(texts: pd.Series) -> str:
     """Numbers and pictures stand to the right, one below the other; words to the left."""
     if texts.name == "Picture":
         return "number"
-    known = texts[texts != NONE]
+    known = texts[~texts.isin([NONE, "missed", "diverged"])]
     return "number" if len(known) and known.str.match(r"[-+\d]").mean() > 0.5 else "text"
 
 

@@ -23,7 +23,8 @@
       this.logX.addEventListener("change", () => this.draw());
       this.logY.addEventListener("change", () => this.draw());
       for (const list of root.querySelectorAll(".legend")) {
-        list.addEventListener("click", (event) => this.toggle(event.target.closest("button")));
+        list.addEventListener("click", (event) => this.press(event.target.closest("button")));
+        list.addEventListener("dblclick", (event) => this.only(event.target.closest("button[data-series]")));
       }
       dark.addEventListener("change", () => this.draw());
       narrow.addEventListener("change", () => this.draw());
@@ -36,7 +37,7 @@
       this.hidden.clear();
       for (const list of this.root.querySelectorAll(".legend")) {
         list.hidden = list.dataset.plot !== this.plot.name;
-        for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", "true");
+        for (const button of list.querySelectorAll("button[data-series]")) button.setAttribute("aria-pressed", "true");
       }
       for (const input of this.axes.querySelectorAll("input")) {
         const has = this.plot.axes.some((each) => each.key === input.value);
@@ -54,6 +55,26 @@
 
     axis() {
       return this.axes.querySelector("input:checked")?.value;
+    }
+
+    press(button) {
+      if (button?.dataset.show) this.show(() => button.dataset.show === "all");
+      else this.toggle(button);
+    }
+
+    only(button) {
+      if (button) this.show((series) => series === Number(button.dataset.series));
+    }
+
+    /* Shows the series for which `wanted` holds and hides the others. */
+    show(wanted) {
+      const list = this.root.querySelector(".legend:not([hidden])");
+      for (const button of list.querySelectorAll("button[data-series]")) {
+        const series = Number(button.dataset.series);
+        wanted(series) ? this.hidden.delete(series) : this.hidden.add(series);
+        button.setAttribute("aria-pressed", String(wanted(series)));
+      }
+      this.draw();
     }
 
     toggle(button) {
@@ -161,6 +182,9 @@
       this.time = root.querySelector(".time");
       this.cut.addEventListener("input", () => this.stage.style.setProperty("--cut", `${this.cut.value}%`));
       this.time.addEventListener("input", () => this.frame());
+      this.other = root.querySelector(".compare .other");
+      this.content = this.other?.src;
+      root.querySelector(".left")?.addEventListener("change", (event) => this.beside(event.target.value));
       root.querySelector(".strip").addEventListener("change", (event) => this.show(event.target));
       this.stage.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
       this.stage.addEventListener("pointerdown", (event) => this.drag(event));
@@ -179,6 +203,15 @@
       this.frame();
     }
 
+    /* The picture on the left of the slider: the content, or another result. */
+    beside(place) {
+      const input = this.root.querySelectorAll(".strip input")[Number(place)];
+      this.other.src = place === "" ? this.content : input.parentElement.querySelector("img").src;
+      const name = place === "" ? "content" : this.entries[Number(place)].label;
+      this.other.alt = `${name} picture`;
+      this.root.querySelector(".slider .start").textContent = name;
+    }
+
     frame() {
       const frame = this.entry.frames[Number(this.time.value)];
       this.result.src = frame?.src ?? this.picture;
@@ -195,6 +228,32 @@
     }
   }
 
+  /* Tables: a press on a column's head sorts by it; "missed" and dashes come last. */
+  const sortable = (table) => {
+    const body = table.tBodies[0];
+    if (body.rows.length < 3) return;
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending";
+        const key = (row) => row.cells[column].firstChild?.textContent?.trim() ?? "";
+        const order = (a, b) => {
+          const [x, y] = [Number.parseFloat(key(a)), Number.parseFloat(key(b))];
+          if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+          const by = Number.isNaN(x) ? key(a).localeCompare(key(b)) : x - y;
+          return up ? by : -by;
+        };
+        body.append(...[...body.rows].sort(order));
+        for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      });
+    });
+  };
+
+  for (const table of document.querySelectorAll("main table")) sortable(table);
   for (const root of document.querySelectorAll(".plotter")) new Plotter(root);
   for (const root of document.querySelectorAll(".gallery")) new Viewer(root);
 })();
