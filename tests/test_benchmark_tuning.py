@@ -10,6 +10,7 @@ from nstbench.benchmark import (
     competitors,
     instances,
     output,
+    reference,
     runs,
     spaces,
     standing,
@@ -183,6 +184,28 @@ def test_a_level_is_a_share_of_what_is_left_to_gain(tiny, monkeypatch):
     for each in fresh.targets.values():
         wanted = [each.best + level * (each.start - each.best) for level in tiny.levels]
         assert list(each.losses) == wanted and each.best < each.start
+
+
+def test_the_reference_set_comes_back_and_places_a_newcomer(tiny, monkeypatch, tmp_path):
+    carry = Formula(monkeypatch, adam=0.05)
+    each = tuned(tiny, carry, "adam,lbfgs")
+    fresh = made(tiny, carry, each)
+    order = list(stands(tiny, carry, each, fresh).values())
+    file = reference.location(tmp_path / "tiny.yaml")
+    assert reference.load(file, tiny) == []
+    reference.write(file, tiny, output.document(tiny, each, order, fresh))
+    best, worst = reference.load(file, tiny)
+    assert (best.name, best.score) == ("lbfgs", max(one.score.value for one in order))
+    for archived in (best, worst):
+        now = next(one for one in order if one.name == archived.name)
+        assert all(map(np.array_equal, archived.hits, now.hits))
+    assert reference.place(1.0, [best, worst]).endswith("above all")
+    assert reference.place(worst.score, [best, worst]).startswith("place 2 beside 2")
+    assert "below Adam" in reference.place(0.0, [best, worst])
+    assert reference.load(file, tiny.model_copy(update={"horizon": 60})) == []
+    few = order[:1]
+    output.write(tmp_path, tiny, each[:1], few, fresh, [best, worst])  # the others in grey
+    assert (tmp_path / "ecdf.svg").is_file()
 
 
 def test_a_run_that_failed_reaches_nothing(tiny, monkeypatch):
