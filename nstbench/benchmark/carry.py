@@ -30,7 +30,7 @@ class Carry(Protocol):
 class Worker:
     """One process that stays, started when it is first needed, and again where it died."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
 
     def carry_out(self, arguments: Sequence[str]) -> tuple[str, str | None]:

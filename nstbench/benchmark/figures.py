@@ -78,10 +78,10 @@ class Figure:
 def _ecdf(axes: "Axes", drawn: Drawn) -> None:
     low, high = drawn.benchmark.bounds
     times = np.geomspace(low, high, 200)
-    for each in drawn.archived:
-        heights = np.mean([scoring.ecdf(hits, times) for hits in each.hits], axis=0)
+    for old in drawn.archived:
+        heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
         axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1)
-        axes.annotate(each.label, (high, heights[-1]), fontsize=6, color="#777777", ha="right")
+        axes.annotate(old.label, (high, heights[-1]), fontsize=6, color="#777777", ha="right")
     for each in drawn.standings:
         found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
         label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
