@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nstbench.benchmark import (
+    carry,
     competitors,
     instances,
     output,
@@ -275,3 +276,27 @@ def test_a_point_is_what_the_run_gets(tiny):
         assert settings.lr == point["lr"]
         assert settings.optimizer.options["momentum"] == point["momentum"]
         assert all(values.split(each) for each in spaces.arguments(point))
+
+
+def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny, monkeypatch):
+    pairs = [pair for _, pair in tiny.runs(tiny.score)]
+    names = ("adam", "sgd", "adam")
+    wanted = [
+        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
+        for rate, name in zip((0.1, 0.2, 0.3), names, strict=True)
+        for pair in pairs
+    ]
+    calls, closed = [], []
+    monkeypatch.setattr(runs.Run, "is_over", False)
+    monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(len(calls)))
+    monkeypatch.setattr(
+        carry.Worker, "carry_out", lambda self, a: calls.append(a) or ("completed", None)
+    )
+    monkeypatch.setattr(carry, "RUNS_OF_A_PROCESS", 5)
+    with carry.Staying(lambda text: None) as staying:
+        assert staying([*wanted, *wanted]) == {}
+    order = [(a[-2:-1], a[0]) for a in calls]
+    assert len(calls) == len(wanted) and len({a for a in calls}) == len(wanted)
+    changes = sum(one != next_one for one, next_one in zip(order, order[1:], strict=False))
+    assert changes == 3  # two problems with two methods each
+    assert closed == [6, 12]  # a new process for the second problem, and the end
