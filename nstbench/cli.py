@@ -17,11 +17,13 @@ from nstbench import errors
 if TYPE_CHECKING:
     from nstbench.settings.model import Settings
 
-# Where each command's `main(arguments) -> exit code` is.
+# Where each command's `main(arguments) -> exit code` is, or another function of this form.
 COMMANDS = {
     "report": "nstbench.report.__main__",
     "check": "nstbench.check",
     "cost": "nstbench.cost.commands",
+    "benchmark": "nstbench.benchmark.commands:benchmark",
+    "score": "nstbench.benchmark.commands:score",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",
@@ -49,7 +51,8 @@ def _command(name: str, arguments: list[str]) -> int:
 
         print(help.of_check(), end="")
         return 0
-    return import_module(COMMANDS[name]).main(arguments)
+    module, _, function = COMMANDS[name].partition(":")
+    return getattr(import_module(module), function or "main")(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:

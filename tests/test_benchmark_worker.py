@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from nstbench.run import loop, setup
-from nstbench.run.setup import Kept
+from nstbench.run import kept as staying_process
+from nstbench.run import loop
+from nstbench.run.kept import Kept
 from nstbench.settings import compose, identity
 
 TINY = ("size=32", "weights=random", "init=noise", "epochs=2", "steps_per_epoch=3")
@@ -110,5 +111,5 @@ def test_one_program_serves_all_rates_of_a_method(tmp_path, kept, monkeypatch):
 
 def test_its_seconds_are_marked_as_no_timings(tmp_path, kept):
     record, _ = carry(tmp_path, ("optimizer=adam",), kept)
-    assert not record.timing_valid and setup.NOTE in record.timing_notes
+    assert not record.timing_valid and staying_process.NOTE in record.timing_notes
     assert record.clocks.import_s == 0

@@ -163,11 +163,12 @@ def test_decisions(low, high, expected):
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.001, 0.004, "A's step costs between 0.1 % and 0.4 % more than B's: no difference"),
-        (-0.004, -0.001, "A's step costs between 0.1 % and 0.4 % less than B's: no difference"),
-        (-0.002, 0.003, "A's step costs between 0.2 % less and 0.3 % more than B's: no diff"),
+        (0.001, 0.00399, "A's step costs between 0.1 % and 0.4 % more than B's: no difference"),
+        (-0.004, -0.00101, "A's step costs between 0.1 % and 0.4 % less than B's: no difference"),
+        (-0.002, 0.00299, "A's step costs between 0.2 % less and 0.3 % more than B's: no diff"),
         (0.02, 0.5, "A's step costs between 2 % and 65 % more than B's: slower by more than 1 %."),
-        (0.0, 0.02, "A's step costs between 0 % and 2 % more than B's: not decided at 1 % after"),
+        (0.001, 0.01001, "A's step costs between 0.1 % and 1.1 % more than B's: not decided"),
+        (0.0, 0.0198, "A's step costs between 0 % and 2 % more than B's: not decided at 1 % after"),
     ],
 )
 def test_a_sentence_says_the_bounds_and_what_they_decide(low, high, words):

@@ -66,9 +66,9 @@ class Request:
     """What a command line asks for."""
 
     benchmark: Benchmark
+    file: Path  # the benchmark's YAML
     competitors: list[Competitor]
     common: tuple[str, ...]
-    folders: tuple[str, ...]
     freeze: bool
 
     @property
@@ -79,7 +79,7 @@ class Request:
 
     @property
     def targets_file(self) -> Path:
-        return targets.location(self.benchmark, self.folders)
+        return targets.location(self.file)
 
 
 def benchmark(arguments: Sequence[str]) -> int:
@@ -123,14 +123,15 @@ def read(arguments: Sequence[str]) -> Request:
             own[key] = text if key == "benchmark" else values.read(key, text)
         else:
             of_optimizers.append(argument)
-    chosen = _with_trials(instances.load(own.get("benchmark", DEFAULT), folders), own.get("trials"))
+    name = own.get("benchmark", DEFAULT)
+    chosen = _with_trials(instances.load(name, folders), own.get("trials"))
     if not any(argument.startswith("optimizer=") for argument in of_optimizers):
         of_optimizers.insert(0, f"optimizer={','.join(chosen.reference)}")
     found = competitors.read(of_optimizers, (*chosen.arguments, *common), folders)
     freeze = own.get("freeze", False)
     if not isinstance(freeze, bool):
         raise SettingsError(f"freeze={freeze} must be true or false")
-    return Request(chosen, found, tuple(common), tuple(folders), freeze)
+    return Request(chosen, instances.find(name, folders), found, tuple(common), freeze)
 
 
 def _with_trials(chosen: Benchmark, trials: Any) -> Benchmark:

@@ -1,6 +1,6 @@
 """The figures of a benchmark, the ECDF first: one function each, all drawn alike."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,7 +187,7 @@ FIGURES = (
 
 
 def _line(
-    axes: "Axes", drawn: Drawn, name: str, x: Iterable, y: np.ndarray, label: str, every: int = 1
+    axes: "Axes", drawn: Drawn, name: str, x: np.ndarray, y: np.ndarray, label: str, every: int = 1
 ) -> None:
     look = drawn.looks[name]
     place = list(drawn.looks).index(name)
@@ -210,13 +210,15 @@ def _looks(tuned: Sequence[Tuned]) -> dict[str, Look]:
 
 def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     canvas = Canvas((drawing.WIDTH + drawing.BESIDE, drawing.HEIGHT))
     axes = canvas.add_axes((0.085, 0.15, 0.64, 0.74))
     figure.into(axes, drawn)
     for at in (axes.xaxis, axes.yaxis):
         if at.get_scale() == "log":
+            low, high = at.get_view_interval()
+            at.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
             at.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             at.set_minor_formatter(NullFormatter())
     axes.set(xlabel=figure.x, ylabel=figure.y)

@@ -11,7 +11,7 @@ python -m nstbench cost optimizer=a,b,... [name=value ...]: what an optimizer's 
 
   python -m nstbench cost optimizer=adam,adagrad,rmsprop size=256
   python -m nstbench cost optimizer=adam,./my_opt.py:MyAdam margin=0.005 minutes=20
-  KERAS_BACKEND=jax python -m nstbench cost optimizer=adam,optax.adam pairs=first
+  KERAS_BACKEND=jax python -m nstbench cost optimizer=adam,optax.adam lr=0.02
 
 Three instruments: arrays and bytes that an update moves, counted; the update alone, in
 microseconds; whole steps in turn, A B B A, until it is decided whether they differ by more than

@@ -3,7 +3,7 @@
 import csv
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,15 @@ def sentence(a: str, b: str, found: Estimate, margin: float) -> str:
     return f"{a}'s step costs {_between(found.low, found.high)} {b}'s: {outcome}."
 
 
-def percent(share: float) -> str:
-    """0.01 -> "1 %"; two significant figures, but no more than whole per cent from 10 on."""
+def percent(share: float, rounded: Callable[[float], float] = round) -> str:
+    """0.01 -> "1 %"; two significant figures, but hundredths or whole per cent at most.
+
+    `rounded` brings a number to a whole one: `math.floor` and `math.ceil` keep a bound a bound.
+    """
     value = abs(share) * 100
-    if value >= 10:
-        return f"{value:.0f} %"
-    text = f"{value:.{max(0, 1 - math.floor(math.log10(value))) if value >= 0.01 else 2}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+    places = min(max(1 - math.floor(math.log10(value)), 0), 2) if value > 0 else 0
+    whole = rounded(round(value * 10**places, 6))
+    return f"{whole / 10**places:g} %"
 
 
 def write(record: Record, folder: Path, margin: float, alpha: float) -> list[Path]:
@@ -81,7 +83,7 @@ def write(record: Record, folder: Path, margin: float, alpha: float) -> list[Pat
     paths.append(_write_csv(folder / "methods.csv", methods(record)))
     paths.append(folder / "cost.md")
     _write_text(paths[-1], markdown(record, rows))
-    return [*paths, *draw(rows, folder / "cost")]
+    return [*paths, *draw(rows, folder / "cost", f"at {record.problem['size']} pixels")]
 
 
 def methods(record: Record) -> list[dict[str, Any]]:
@@ -199,10 +201,10 @@ def _between(low: float, high: float) -> str:
     """Bounds of log ratios in words that "..." follows: "between 0.1 % and 0.4 % more than"."""
     down, up = math.expm1(low), math.expm1(high)
     if low >= 0:
-        return f"between {percent(down)} and {percent(up)} more than"
+        return f"between {percent(down, math.floor)} and {percent(up, math.ceil)} more than"
     if high <= 0:
-        return f"between {percent(up)} and {percent(down)} less than"
-    return f"between {percent(down)} less and {percent(up)} more than"
+        return f"between {percent(up, math.floor)} and {percent(down, math.ceil)} less than"
+    return f"between {percent(down, math.ceil)} less and {percent(up, math.ceil)} more than"
 
 
 def _turned(found: Estimate) -> Estimate:
@@ -230,7 +232,7 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline=os.linesep)
 
 
-def draw(rows: list[dict[str, Any]], stem: Path) -> list[Path]:
+def draw(rows: list[dict[str, Any]], stem: Path, where: str) -> list[Path]:
     """The forest plot of the whole steps, the margin shaded; nothing where no bounds are known."""
     drawn = [row for row in rows if row["low"] is not None and row["high"] is not None]
     if not drawn:
@@ -249,7 +251,7 @@ def draw(rows: list[dict[str, Any]], stem: Path) -> list[Path]:
     axes.set_yticks(range(len(drawn)), [f"{r['label_a']} / {r['label_b']}" for r in drawn])
     axes.set(xlim=(-limit, limit), ylim=(len(drawn) - 0.4, -0.6))
     axes.set_xlabel("difference of a whole step (%)", fontsize=9)
-    axes.set_title("What a step costs", fontsize=10.5, loc="left", weight="bold")
+    axes.set_title(f"What a step costs {where}", fontsize=10.5, loc="left", weight="bold")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=9, left=False)
     note = f"shaded: the margin of {margin:g} %; bars: bounds that hold however often one looks"

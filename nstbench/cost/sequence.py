@@ -27,6 +27,7 @@ from scipy.special import log_ndtr
 
 FIRST_SCALE = 0.02  # the spread that the first comparisons are taken to have
 FIRST = 5  # so many
+RECENT = 20  # comparisons that tell the unit of the next: a machine may become quieter
 SMALLEST_SCALE = 1e-5
 TO_SIGMA = 1.4826  # from the median distance to a normal distribution's standard deviation
 CUT = 2.0
@@ -72,7 +73,7 @@ def next_scale(logs: np.ndarray) -> np.ndarray:
 
     logs: (..., n); returns (...). It must be taken before the next one is seen.
     """
-    logs = np.asarray(logs, float)
+    logs = np.asarray(logs, float)[..., -RECENT:]
     if logs.shape[-1] < FIRST:
         return np.full(logs.shape[:-1], FIRST_SCALE)
     middle = np.median(logs, axis=-1, keepdims=True)
