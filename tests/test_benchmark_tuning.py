@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from nstbench.benchmark import (
+    carry,
     competitors,
     instances,
     output,
+    reference,
     runs,
     spaces,
     standing,
@@ -185,6 +187,28 @@ def test_a_level_is_a_share_of_what_is_left_to_gain(tiny, monkeypatch):
         assert list(each.losses) == wanted and each.best < each.start
 
 
+def test_the_reference_set_comes_back_and_places_a_newcomer(tiny, monkeypatch, tmp_path):
+    carry = Formula(monkeypatch, adam=0.05)
+    each = tuned(tiny, carry, "adam,lbfgs")
+    fresh = made(tiny, carry, each)
+    order = list(stands(tiny, carry, each, fresh).values())
+    file = reference.location(tmp_path / "tiny.yaml")
+    assert reference.load(file, tiny) == []
+    reference.write(file, tiny, output.document(tiny, each, order, fresh))
+    best, worst = reference.load(file, tiny)
+    assert (best.name, best.score) == ("lbfgs", max(one.score.value for one in order))
+    for archived in (best, worst):
+        now = next(one for one in order if one.name == archived.name)
+        assert all(map(np.array_equal, archived.hits, now.hits))
+    assert reference.place(1.0, [best, worst]).endswith("above all")
+    assert reference.place(worst.score, [best, worst]).startswith("place 2 beside 2")
+    assert "below Adam" in reference.place(0.0, [best, worst])
+    assert reference.load(file, tiny.model_copy(update={"horizon": 60})) == []
+    few = order[:1]
+    output.write(tmp_path, tiny, each[:1], few, fresh, [best, worst])  # the others in grey
+    assert (tmp_path / "ecdf.svg").is_file()
+
+
 def test_a_run_that_failed_reaches_nothing(tiny, monkeypatch):
     carry = Formula(monkeypatch, adam=0.05)
     each = tuned(tiny, carry, "adam")
@@ -252,3 +276,27 @@ def test_a_point_is_what_the_run_gets(tiny):
         assert settings.lr == point["lr"]
         assert settings.optimizer.options["momentum"] == point["momentum"]
         assert all(values.split(each) for each in spaces.arguments(point))
+
+
+def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny, monkeypatch):
+    pairs = [pair for _, pair in tiny.runs(tiny.score)]
+    names = ("adam", "sgd", "adam")
+    wanted = [
+        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
+        for rate, name in zip((0.1, 0.2, 0.3), names, strict=True)
+        for pair in pairs
+    ]
+    calls, closed = [], []
+    monkeypatch.setattr(runs.Run, "is_over", False)
+    monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(len(calls)))
+    monkeypatch.setattr(
+        carry.Worker, "carry_out", lambda self, a: calls.append(a) or ("completed", None)
+    )
+    monkeypatch.setattr(carry, "RUNS_OF_A_PROCESS", 5)
+    with carry.Staying(lambda text: None) as staying:
+        assert staying([*wanted, *wanted]) == {}
+    order = [(a[-2:-1], a[0]) for a in calls]
+    assert len(calls) == len(wanted) and len({a for a in calls}) == len(wanted)
+    changes = sum(one != next_one for one, next_one in zip(order, order[1:], strict=False))
+    assert changes == 3  # two problems with two methods each
+    assert closed == [6, 12]  # a new process for the second problem, and the end

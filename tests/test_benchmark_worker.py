@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from nstbench.benchmark import competitors, instances, runs, tuning, worker
+from nstbench.pictures import images
 from nstbench.run import kept as staying_process
 from nstbench.run import loop
 from nstbench.run.kept import Kept
@@ -71,6 +73,7 @@ def kept():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_losses_are_those_of_a_process_of_ones_own(tmp_path, kept):
     for number, arguments in enumerate(CHOICES):
         staying, losses = carry(tmp_path / f"kept{number}", arguments, kept)
@@ -113,3 +116,32 @@ def test_its_seconds_are_marked_as_no_timings(tmp_path, kept):
     record, _ = carry(tmp_path, ("optimizer=adam",), kept)
     assert not record.timing_valid and staying_process.NOTE in record.timing_notes
     assert record.clocks.import_s == 0
+
+
+@pytest.mark.slow
+def test_no_picture_of_the_score_is_opened_while_tuning(tmp_path, kept, monkeypatch):
+    """A spy on whatever opens a picture or a record, under a real tuning in this process."""
+    benchmark = instances.load("tiny").model_copy(update={"trials": 2, "widenings": 0})
+    opened, read = [], []
+    monkeypatch.setattr(images, "_open", spy(images._open, opened))
+    monkeypatch.setattr(runs, "read", spy(runs.read, read))
+    found = competitors.read(["optimizer=adam"], benchmark.arguments)
+
+    def carry(wanted):
+        ended = [worker.carry_out(run.arguments, kept) for run in wanted]
+        assert {status for status, _ in ended} == {"completed"}
+        return {}
+
+    (adam,) = tuning.tune(benchmark, found, [f"out={tmp_path}"], carry)
+    assert adam.best.value < 0
+    assert set(opened) == benchmark.tuning.pictures
+    pictures = {name for run in read for name in (run.settings.content, *run.settings.style)}
+    assert pictures == benchmark.tuning.pictures
+
+
+def spy(function, seen):
+    def watched(first, *rest):
+        seen.append(first)
+        return function(first, *rest)
+
+    return watched

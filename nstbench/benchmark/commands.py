@@ -19,6 +19,7 @@ from nstbench.benchmark import (
     competitors,
     instances,
     output,
+    reference,
     standing,
     targets,
     tuning,
@@ -80,6 +81,10 @@ class Request:
     @property
     def targets_file(self) -> Path:
         return targets.location(self.file)
+
+    @property
+    def reference_file(self) -> Path:
+        return reference.location(self.file)
 
 
 def benchmark(arguments: Sequence[str]) -> int:
@@ -147,7 +152,11 @@ def _benchmark(request: Request) -> None:
         tuned = tuning.tune(request.benchmark, request.competitors, request.common, staying)
         _tell_tuning(request.benchmark, tuned)
         standings, chosen = _stand(request, tuned, staying)
-    output.write(request.out, request.benchmark, tuned, standings, chosen)
+    if request.freeze:
+        document = output.document(request.benchmark, tuned, standings, chosen)
+        reference.write(request.reference_file, request.benchmark, document)
+    archived = reference.load(request.reference_file, request.benchmark)
+    output.write(request.out, request.benchmark, tuned, standings, chosen, archived)
     print(output.text(request.benchmark, tuned, standings, chosen), end="")
     print(request.out)
 
@@ -168,6 +177,9 @@ def _score(request: Request) -> None:
         else:  # nothing to choose from
             tuned = [tuning.untuned(request.competitors[0])]
         (only,), _ = _stand(request, tuned, staying)
+    archived = reference.load(request.reference_file, request.benchmark)
+    if archived:
+        _say(reference.place(only.score.value, archived))
     pairs = len(request.benchmark.instances(request.benchmark.score))
     runs = sum(len(each) for each in only.hits)
     print(

@@ -9,6 +9,7 @@ import numpy as np
 
 from nstbench.benchmark import best_of, scoring
 from nstbench.benchmark.instances import Benchmark
+from nstbench.benchmark.reference import Archived
 from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.tuning import Tuned
 from nstbench.report.data import presets
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVEL = 0.8  # of the bands of best-of-k
+GREY = "#B8B8B8"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Drawn:
     tuned: Sequence[Tuned]
     standings: Sequence[Standing]
     looks: Mapping[str, Look]
+    archived: Sequence[Archived]  # of the reference set, without those that are here
 
     def label(self, name: str) -> str:
         return next(t.competitor.label for t in self.tuned if t.competitor.name == name)
@@ -41,11 +44,16 @@ class Drawn:
 
 
 def draw(
-    folder: Path, benchmark: Benchmark, tuned: Sequence[Tuned], standings: Sequence[Standing]
+    folder: Path,
+    benchmark: Benchmark,
+    tuned: Sequence[Tuned],
+    standings: Sequence[Standing],
+    archived: Sequence[Archived] = (),
 ) -> list[Path]:
     """Every figure that these competitors give, as PNG, SVG and PDF in `folder`."""
+    behind = [each for each in archived if each.name not in {here.name for here in standings}]
     order = sorted(standings, key=lambda each: -each.score.value)
-    drawn = Drawn(benchmark, tuned, order, _looks(tuned))
+    drawn = Drawn(benchmark, tuned, order, _looks(tuned), behind)
     paths: list[Path] = []
     with looks.print_style():
         for figure in FIGURES:
@@ -70,6 +78,10 @@ class Figure:
 def _ecdf(axes: "Axes", drawn: Drawn) -> None:
     low, high = drawn.benchmark.bounds
     times = np.geomspace(low, high, 200)
+    for old in drawn.archived:
+        heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
+        axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1)
+        axes.annotate(old.label, (high, heights[-1]), fontsize=6, color="#777777", ha="right")
     for each in drawn.standings:
         found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
         label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
@@ -152,7 +164,7 @@ FIGURES = (
     Figure(
         "ecdf", "Targets reached, on pictures that nobody tuned on", "evaluations",
         "share of (problem, target) pairs reached", _ecdf,
-        "The score, beside each name, is the area under the curve.",
+        "The score, beside each name, is the area under the curve. Grey: the reference set.",
     ),
     Figure(
         "loss", "Loss at the tuned setting", "evaluations", "lowest loss / best known", _loss,

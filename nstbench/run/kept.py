@@ -40,7 +40,7 @@ class Kept(Setup):
 
     notes = (NOTE,)
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._engine: tuple[Any, Any] = (None, None)
         self._problem: tuple[Any, Any] = (None, None)
         self._of_problem: dict[Any, Any] = {}  # compiled for the problem, or loaded for it
@@ -112,7 +112,7 @@ class _NotCompiling:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def compile_update(self, *_arguments: Any) -> None:
+    def compile_update(self, *_arguments: Any) -> Any:
         return None
 
 
@@ -154,7 +154,7 @@ def _is_variable_rate(settings: Settings, optimizer: Any, engine: Engine) -> boo
 def _constants(thing: Any) -> dict[str, Any]:
     """The attributes of an optimizer that are plain data or functions; not its bookkeeping."""
     plain = (bool, int, float, str, tuple, list, dict, set)
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in vars(thing).items():
         if isinstance(value, types.FunctionType):
             found[name] = value
