@@ -183,6 +183,10 @@ def test_a_files_name_is_taken_as_it_was_typed(here, monkeypatch, name):
     assert resolve([f"style={name}"]).style == (name,)
 
 
+def test_a_name_that_is_not_utf8_is_one_line():
+    assert refused("content=M\udcfcller.png").startswith("content=M\\udcfcller.png: the name")
+
+
 def test_quotes_around_a_name_are_the_shells_and_a_list_is_a_list(here):
     assert resolve(["content='IMG (1).png'"]).content == "IMG (1).png"
     assert resolve(["style=[dots, wave]"]).style == ("dots", "wave")
