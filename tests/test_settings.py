@@ -149,6 +149,7 @@ def test_epochs_are_scaled_and_never_none():
         ("precision=float16", "did you mean bfloat16"),
         ("objective.content.layers=3", "objective.content.layers=3 must be names"),
         ("objective.content.weight=heavy", "objective.content.weight=heavy must be a number"),
+        ("objective.content.weight=-1", "objective.content.weight=-1 must be at least 0"),
         ("experiment=../optimizer/adam", "unknown experiment"),
         ("optimizer=base/keras", "there is no|unknown optimizer|not installed"),
         ("extractor=resnte50", "did you mean resnet50"),
