@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 # What `python -m nstbench <command>` does besides runs; each computes (True) or only reads.
 COMMANDS = {
-    "report": False, "check": True, "cost": True, "speed": True, "visualize": True,
+    "report": False, "check": True, "cost": True, "benchmark": True, "score": True, "speed": True,
+    "visualize": True,
     "animate": False,
 }  # fmt: skip
 CONFIG_DIR = "--config-dir"  # DIR: a person's own YAML files

@@ -17,11 +17,13 @@ from nstbench import errors
 if TYPE_CHECKING:
     from nstbench.settings.model import Settings
 
-# Where each command's `main(arguments) -> exit code` is.
+# Where each command's `main(arguments) -> exit code` is, or another function of this form.
 COMMANDS = {
     "report": "nstbench.report.__main__",
     "check": "nstbench.check",
     "cost": "nstbench.cost.commands",
+    "benchmark": "nstbench.benchmark.commands:benchmark",
+    "score": "nstbench.benchmark.commands:score",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",
@@ -37,19 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
-        return _command(first, list(arguments[1:]))
+        module, _, function = COMMANDS[first].partition(":")
+        return getattr(import_module(module), function or "main")(list(arguments[1:]))
     stopped = "stopped; the same command continues"
     return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), stopped)
-
-
-def _command(name: str, arguments: list[str]) -> int:
-    """What a command of its own does; `check` is described here, for its module needs Keras."""
-    if name == "check" and (not arguments or {*given.HELP} & set(arguments)):
-        from nstbench import help
-
-        print(help.of_check(), end="")
-        return 0
-    return import_module(COMMANDS[name]).main(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:

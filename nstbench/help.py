@@ -13,7 +13,8 @@ nstbench: an optimizer benchmark on one real problem, neural style transfer with
   python -m nstbench -m optimizer=adam,adagrad lr=0.02,0.1         every combination, resumable
   python -m nstbench suite=table1 repeats=3                        a named suite, interleaved
   python -m nstbench report                                        figures, tables, verdicts
-  python -m nstbench check | cost | speed | visualize | animate    each with its own --help
+  python -m nstbench check | cost | benchmark | score              how good, how dear, how sound
+  python -m nstbench speed | visualize | animate                   each with its own --help
 
 Settings (name=value, any order; conf/config.yaml explains them all):
   content  style  init  size  lr  epochs  steps_per_epoch  seed  snapshots  weights  kernels  out

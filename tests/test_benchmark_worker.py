@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-from nstbench.run import loop, setup
-from nstbench.run.setup import Kept
+from nstbench.benchmark import competitors, instances, runs, tuning, worker
+from nstbench.pictures import images
+from nstbench.run import kept as staying_process
+from nstbench.run import loop
+from nstbench.run.kept import Kept
 from nstbench.settings import compose, identity
 
 TINY = ("size=32", "weights=random", "init=noise", "epochs=2", "steps_per_epoch=3")
@@ -70,6 +73,7 @@ def kept():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_losses_are_those_of_a_process_of_ones_own(tmp_path, kept):
     for number, arguments in enumerate(CHOICES):
         staying, losses = carry(tmp_path / f"kept{number}", arguments, kept)
@@ -110,5 +114,34 @@ def test_one_program_serves_all_rates_of_a_method(tmp_path, kept, monkeypatch):
 
 def test_its_seconds_are_marked_as_no_timings(tmp_path, kept):
     record, _ = carry(tmp_path, ("optimizer=adam",), kept)
-    assert not record.timing_valid and setup.NOTE in record.timing_notes
+    assert not record.timing_valid and staying_process.NOTE in record.timing_notes
     assert record.clocks.import_s == 0
+
+
+@pytest.mark.slow
+def test_no_picture_of_the_score_is_opened_while_tuning(tmp_path, kept, monkeypatch):
+    """A spy on whatever opens a picture or a record, under a real tuning in this process."""
+    benchmark = instances.load("tiny").model_copy(update={"trials": 2, "widenings": 0})
+    opened, read = [], []
+    monkeypatch.setattr(images, "_open", spy(images._open, opened))
+    monkeypatch.setattr(runs, "read", spy(runs.read, read))
+    found = competitors.read(["optimizer=adam"], benchmark.arguments)
+
+    def carry(wanted):
+        ended = [worker.carry_out(run.arguments, kept) for run in wanted]
+        assert {status for status, _ in ended} == {"completed"}
+        return {}
+
+    (adam,) = tuning.tune(benchmark, found, [f"out={tmp_path}"], carry)
+    assert adam.best.value < 0
+    assert set(opened) == benchmark.tuning.pictures
+    pictures = {name for run in read for name in (run.settings.content, *run.settings.style)}
+    assert pictures == benchmark.tuning.pictures
+
+
+def spy(function, seen):
+    def watched(first, *rest):
+        seen.append(first)
+        return function(first, *rest)
+
+    return watched

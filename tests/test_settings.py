@@ -28,6 +28,14 @@ class Needs:
     def __init__(self, lr, inner):
         pass
 
+class Base:
+    def __init__(self, learning_rate=0.1, rho=0.9, clip=None):
+        pass
+
+class Derived(Base):
+    def __init__(self, learning_rate=0.2, depth=3, **rest):
+        super().__init__(learning_rate, rho=0.5, **rest)
+
 def minimizer(fun, x0, args=(), jac=None, bounds=None, width=3, **options):
     pass
 
@@ -199,6 +207,14 @@ def test_an_optimizer_from_a_file(here):
     assert chosen.options == {"beta": 0.5, "betas": [0.5, 0.6]}
     assert chosen.source["file"] == "my_opt.py" and len(chosen.source["sha256"]) == 64
     assert identity.run_id(settings).startswith("Mine-lr0.3-e50x5-")
+
+
+def test_what_a_class_hands_on_to_its_base_can_be_given_but_has_no_default(here):
+    chosen = resolve(["optimizer=./my_opt.py:Derived"])
+    assert chosen.lr == 0.2 and chosen.optimizer.options == {"depth": 3}
+    given = resolve(["optimizer=./my_opt.py:Derived", "optimizer.clip=1"]).optimizer.options
+    assert given == {"depth": 3, "clip": 1}
+    assert "did you mean clip" in refused("optimizer=./my_opt.py:Derived", "optimizer.clp=1")
 
 
 def test_its_place_is_no_part_of_a_run_but_its_text_is(here):

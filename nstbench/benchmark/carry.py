@@ -13,10 +13,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from nstbench.benchmark.runs import Run
-from nstbench.errors import NstbenchError
 
 SAY_EVERY_S = 10.0
 END_S = 60.0  # for a worker that was asked to stop
+GRACE_S = 5.0  # in which a short run comes to its end before it is asked
+RUNS_OF_A_PROCESS = 100  # then the next problem gets a new one: programs compiled are never freed
 
 
 class Carry(Protocol):
@@ -30,7 +31,7 @@ class Carry(Protocol):
 class Worker:
     """One process that stays, started when it is first needed, and again where it died."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
 
     def carry_out(self, arguments: Sequence[str]) -> tuple[str, str | None]:
@@ -51,19 +52,19 @@ class Worker:
         return "failed", f"its process ended with {_exit(code)}"
 
     def close(self) -> None:
-        """Let the run under way come to a checkpoint, then end the process."""
+        """Let the run under way come to its end or to a checkpoint, then end the process."""
         process, self._process = self._process, None
         if process is None:
             return
         with suppress(OSError):
             process.stdin.close()  # type: ignore[union-attr]
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for ask, patience in ((_leave, GRACE_S), (subprocess.Popen.terminate, END_S)):
+            ask(process)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                return
+        process.kill()
+        process.wait()
 
     def _started(self) -> subprocess.Popen:
         if self._process is None or self._process.poll() is not None:
@@ -79,7 +80,8 @@ class Staying:
 
     def __init__(self, say: Callable[[str], None]):
         self._say, self._worker = say, Worker()
-        self.made = 0  # runs carried out, not found
+        self._problem: tuple | None = None  # of the run before
+        self._carried = 0  # by this process
 
     def __enter__(self) -> "Staying":
         return self
@@ -92,17 +94,24 @@ class Staying:
         failures: dict[Run, str] = {}
         began = said = time.monotonic()
         for number, run in enumerate(by_problem(left), start=1):
-            status, error = self._worker.carry_out(run.arguments)
+            status, error = self._carry_out(run)
             if status == "interrupted":
                 raise KeyboardInterrupt
             if status == "failed":
                 failures[run] = error or "it failed"
-            self.made += 1
             now = time.monotonic()
             if now - said > SAY_EVERY_S or number == len(left):
                 said, seconds = now, (now - began) / number * (len(left) - number)
                 self._say(f"{number} of {len(left)} runs, about {seconds:.0f} s left")
         return failures
+
+    def _carry_out(self, run: Run) -> tuple[str, str | None]:
+        problem = _problem(run.settings)
+        if problem != self._problem and self._carried > RUNS_OF_A_PROCESS:
+            self._worker.close()
+            self._carried = 0
+        self._problem, self._carried = problem, self._carried + 1
+        return self._worker.carry_out(run.arguments)
 
 
 def by_problem(runs: Sequence[Run]) -> list[Run]:
@@ -116,14 +125,12 @@ def by_problem(runs: Sequence[Run]) -> list[Run]:
     )
 
 
+def _leave(process: subprocess.Popen) -> None:
+    """Without input it ends after the run under way."""
+
+
 def _problem(settings) -> tuple:
     return settings.content, settings.style, settings.size, settings.extractor.name
-
-
-def check(failures: dict[Run, str]) -> None:
-    """`NstbenchError` for the first of the runs that could not be carried out."""
-    for run, why in failures.items():
-        raise NstbenchError(f"{run.settings.optimizer.label} on {run.settings.content}: {why}")
 
 
 def _exit(code: int) -> str:

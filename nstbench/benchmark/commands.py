@@ -19,6 +19,7 @@ from nstbench.benchmark import (
     competitors,
     instances,
     output,
+    reference,
     standing,
     targets,
     tuning,
@@ -66,9 +67,9 @@ class Request:
     """What a command line asks for."""
 
     benchmark: Benchmark
+    file: Path  # the benchmark's YAML
     competitors: list[Competitor]
     common: tuple[str, ...]
-    folders: tuple[str, ...]
     freeze: bool
 
     @property
@@ -79,7 +80,11 @@ class Request:
 
     @property
     def targets_file(self) -> Path:
-        return targets.location(self.benchmark, self.folders)
+        return targets.location(self.file)
+
+    @property
+    def reference_file(self) -> Path:
+        return reference.location(self.file)
 
 
 def benchmark(arguments: Sequence[str]) -> int:
@@ -123,14 +128,15 @@ def read(arguments: Sequence[str]) -> Request:
             own[key] = text if key == "benchmark" else values.read(key, text)
         else:
             of_optimizers.append(argument)
-    chosen = _with_trials(instances.load(own.get("benchmark", DEFAULT), folders), own.get("trials"))
+    name = own.get("benchmark", DEFAULT)
+    chosen = _with_trials(instances.load(name, folders), own.get("trials"))
     if not any(argument.startswith("optimizer=") for argument in of_optimizers):
         of_optimizers.insert(0, f"optimizer={','.join(chosen.reference)}")
     found = competitors.read(of_optimizers, (*chosen.arguments, *common), folders)
     freeze = own.get("freeze", False)
     if not isinstance(freeze, bool):
         raise SettingsError(f"freeze={freeze} must be true or false")
-    return Request(chosen, found, tuple(common), tuple(folders), freeze)
+    return Request(chosen, instances.find(name, folders), found, tuple(common), freeze)
 
 
 def _with_trials(chosen: Benchmark, trials: Any) -> Benchmark:
@@ -146,7 +152,11 @@ def _benchmark(request: Request) -> None:
         tuned = tuning.tune(request.benchmark, request.competitors, request.common, staying)
         _tell_tuning(request.benchmark, tuned)
         standings, chosen = _stand(request, tuned, staying)
-    output.write(request.out, request.benchmark, tuned, standings, chosen)
+    if request.freeze:
+        document = output.document(request.benchmark, tuned, standings, chosen)
+        reference.write(request.reference_file, request.benchmark, document)
+    archived = reference.load(request.reference_file, request.benchmark)
+    output.write(request.out, request.benchmark, tuned, standings, chosen, archived)
     print(output.text(request.benchmark, tuned, standings, chosen), end="")
     print(request.out)
 
@@ -167,6 +177,9 @@ def _score(request: Request) -> None:
         else:  # nothing to choose from
             tuned = [tuning.untuned(request.competitors[0])]
         (only,), _ = _stand(request, tuned, staying)
+    archived = reference.load(request.reference_file, request.benchmark)
+    if archived:
+        _say(reference.place(only.score.value, archived))
     pairs = len(request.benchmark.instances(request.benchmark.score))
     runs = sum(len(each) for each in only.hits)
     print(

@@ -1,6 +1,6 @@
 """The figures of a benchmark, the ECDF first: one function each, all drawn alike."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ import numpy as np
 
 from nstbench.benchmark import best_of, scoring
 from nstbench.benchmark.instances import Benchmark
+from nstbench.benchmark.reference import Archived
 from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.tuning import Tuned
 from nstbench.report.data import presets
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVEL = 0.8  # of the bands of best-of-k
+GREY = "#B8B8B8"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Drawn:
     tuned: Sequence[Tuned]
     standings: Sequence[Standing]
     looks: Mapping[str, Look]
+    archived: Sequence[Archived]  # of the reference set, without those that are here
 
     def label(self, name: str) -> str:
         return next(t.competitor.label for t in self.tuned if t.competitor.name == name)
@@ -41,11 +44,16 @@ class Drawn:
 
 
 def draw(
-    folder: Path, benchmark: Benchmark, tuned: Sequence[Tuned], standings: Sequence[Standing]
+    folder: Path,
+    benchmark: Benchmark,
+    tuned: Sequence[Tuned],
+    standings: Sequence[Standing],
+    archived: Sequence[Archived] = (),
 ) -> list[Path]:
     """Every figure that these competitors give, as PNG, SVG and PDF in `folder`."""
+    behind = [each for each in archived if each.name not in {here.name for here in standings}]
     order = sorted(standings, key=lambda each: -each.score.value)
-    drawn = Drawn(benchmark, tuned, order, _looks(tuned))
+    drawn = Drawn(benchmark, tuned, order, _looks(tuned), behind)
     paths: list[Path] = []
     with looks.print_style():
         for figure in FIGURES:
@@ -70,6 +78,10 @@ class Figure:
 def _ecdf(axes: "Axes", drawn: Drawn) -> None:
     low, high = drawn.benchmark.bounds
     times = np.geomspace(low, high, 200)
+    for old in drawn.archived:
+        heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
+        axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1)
+        axes.annotate(old.label, (high, heights[-1]), fontsize=6, color="#777777", ha="right")
     for each in drawn.standings:
         found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
         label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
@@ -152,7 +164,7 @@ FIGURES = (
     Figure(
         "ecdf", "Targets reached, on pictures that nobody tuned on", "evaluations",
         "share of (problem, target) pairs reached", _ecdf,
-        "The score, beside each name, is the area under the curve.",
+        "The score, beside each name, is the area under the curve. Grey: the reference set.",
     ),
     Figure(
         "loss", "Loss at the tuned setting", "evaluations", "lowest loss / best known", _loss,
@@ -187,7 +199,7 @@ FIGURES = (
 
 
 def _line(
-    axes: "Axes", drawn: Drawn, name: str, x: Iterable, y: np.ndarray, label: str, every: int = 1
+    axes: "Axes", drawn: Drawn, name: str, x: np.ndarray, y: np.ndarray, label: str, every: int = 1
 ) -> None:
     look = drawn.looks[name]
     place = list(drawn.looks).index(name)
@@ -210,13 +222,15 @@ def _looks(tuned: Sequence[Tuned]) -> dict[str, Look]:
 
 def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     canvas = Canvas((drawing.WIDTH + drawing.BESIDE, drawing.HEIGHT))
     axes = canvas.add_axes((0.085, 0.15, 0.64, 0.74))
     figure.into(axes, drawn)
     for at in (axes.xaxis, axes.yaxis):
         if at.get_scale() == "log":
+            low, high = at.get_view_interval()
+            at.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
             at.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             at.set_minor_formatter(NullFormatter())
     axes.set(xlabel=figure.x, ylabel=figure.y)

@@ -8,6 +8,7 @@ from typing import Any
 
 from nstbench.benchmark import best_of, standing
 from nstbench.benchmark.instances import Benchmark
+from nstbench.benchmark.reference import Archived
 from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.targets import TargetSet
 from nstbench.benchmark.tuning import Trial, Tuned
@@ -24,15 +25,16 @@ def write(
     tuned: Sequence[Tuned],
     standings: Sequence[Standing],
     targets: TargetSet,
+    archived: Sequence[Archived] = (),
 ) -> None:
-    """Write everything into `folder`, figures last."""
+    """Write everything into `folder`, figures last; `archived` stand in grey behind."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = document(benchmark, tuned, standings, targets)
     _publish(folder / "scores.json", json.dumps(whole, indent=1) + "\n")
     _publish(folder / "report.md", text(benchmark, tuned, standings, targets))
     from nstbench.benchmark import figures
 
-    figures.draw(folder, benchmark, tuned, standings)
+    figures.draw(folder, benchmark, tuned, standings, archived)
 
 
 def document(

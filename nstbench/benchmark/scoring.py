@@ -15,6 +15,8 @@ import numpy as np
 DRAWS = 10_000  # resamples of a bootstrap
 LEVEL = 0.95
 
+Values = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Score:
@@ -41,20 +43,20 @@ class FixedTarget:
     median: float  # inf where half of the runs do not reach it
 
 
-def best_so_far(losses: Sequence[float]) -> np.ndarray:
+def best_so_far(losses: Values) -> np.ndarray:
     """The lowest loss up to each evaluation, `(n,)`; what is not a number is no improvement."""
     values = np.asarray(losses, dtype=float)
     return np.minimum.accumulate(np.where(np.isnan(values), np.inf, values))
 
 
-def hits(losses: Sequence[float], targets: Sequence[float]) -> np.ndarray:
+def hits(losses: Values, targets: Values) -> np.ndarray:
     """The evaluation, from 1, that first reaches each target, `(targets,)`; inf for none."""
     best = best_so_far(losses)
     first = np.array([np.count_nonzero(best > target) + 1.0 for target in targets])
     return np.where(first > len(best), np.inf, first)
 
 
-def ecdf(found: np.ndarray, evaluations: Sequence[float]) -> np.ndarray:
+def ecdf(found: np.ndarray, evaluations: Values) -> np.ndarray:
     """The share of items reached within each number of evaluations; `found` as `hits` gives."""
     found = np.ravel(found)
     return np.array([np.count_nonzero(found <= n) / len(found) for n in evaluations])
@@ -127,7 +129,7 @@ def _chance(best: Sequence[float], other: Sequence[float]) -> float:
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 
-def fixed_target(found: Sequence[float], spent: Sequence[float], horizon: int) -> FixedTarget:
+def fixed_target(found: Values, spent: Values, horizon: int) -> FixedTarget:
     """One level of target over runs: `found` as `hits` gives, `spent` evaluations by run.
 
     Expected running time: Hansen et al. 2021, section 4; PAR-10: a miss costs ten horizons.
@@ -147,13 +149,13 @@ def _upper_median(values: np.ndarray) -> float:
     return float(np.sort(values)[len(values) // 2])
 
 
-def at_budgets(losses: Sequence[float], budgets: Sequence[int]) -> np.ndarray:
+def at_budgets(losses: Values, budgets: Sequence[int]) -> np.ndarray:
     """The lowest loss within each number of evaluations; of a run that ended before, its last."""
     best = best_so_far(losses)
     return np.array([best[min(budget, len(best)) - 1] for budget in budgets])
 
 
-def progress(losses: Sequence[float], bounds: tuple[float, float]) -> float:
+def progress(losses: Values, bounds: tuple[float, float]) -> float:
     """How far a run came: the mean over log evaluations of log(lowest loss so far / first loss).
 
     At most 0, lower is better; a loss that is never lower than the first one (divergence, say)

@@ -158,7 +158,7 @@ def _range(name: str, entry: Any) -> Range:
     ends = [_number(name, value) for value in values]
     if len(ends) != 2 or not ends[0] < ends[1] or (scale == "log" and ends[0] <= 0):
         raise SettingsError(f"space.{name}.{scale}={values} must be a range [low, high]")
-    return Range(name, scale, *ends)
+    return Range(name, scale, ends[0], ends[1])
 
 
 def _number(name: str, value: Any) -> float:

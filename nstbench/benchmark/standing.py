@@ -47,7 +47,7 @@ def measure(
     """The results of all competitors' runs, by name; and why some of them failed."""
     every = [run for of in planned.values() for several in of.values() for run in several]
     failures = carry(every)
-    results = {
+    results: dict[str, Results] = {
         name: {at: runs.read_all(several, benchmark.horizon) for at, several in of.items()}
         for name, of in planned.items()
     }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nstbench.benchmark.instances import Benchmark, Instance, find
+from nstbench.benchmark.instances import Benchmark, Instance
 from nstbench.benchmark.runs import Result
 from nstbench.errors import SettingsError
 from nstbench.files import replacing
@@ -49,9 +49,9 @@ class TargetSet:
         return self.targets[str(instance)]
 
 
-def location(benchmark: Benchmark, folders: Sequence[str] = ()) -> Path:
-    """Where the frozen targets of a benchmark lie: beside its YAML."""
-    return _beside(find(benchmark.name, folders))
+def location(file: Path) -> Path:
+    """Where the frozen targets of the benchmark in `file` lie: beside it."""
+    return file.with_name(f"{file.stem}.targets.yaml")
 
 
 def load(file: Path, benchmark: Benchmark) -> TargetSet | None:
@@ -163,7 +163,3 @@ def _read(entry: Mapping[str, Any]) -> Targets:
         dict(entry["sha256"]),
         tuple(entry["runs"]),
     )
-
-
-def _beside(file: Path) -> Path:
-    return file.with_name(f"{file.stem}.targets.yaml")

@@ -38,7 +38,7 @@ def main() -> int:
     """Carry out one run after the other until the input ends."""
     answers = _answers()
     with quiet_start():
-        from nstbench.run.setup import Kept
+        from nstbench.run.kept import Kept
     kept = Kept()
     for line in sys.stdin:
         status, error = carry_out(json.loads(line), kept)

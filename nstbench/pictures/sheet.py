@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         path = folder / f"{kind}.jpg"
         with replacing(path) as temporary:
             sheet(names, columns=5).save(
-                temporary, format="JPEG", quality=82, optimize=True, progressive=True
+                temporary, format="JPEG", quality=78, optimize=True, progressive=True
             )
         print(f"{path}: {', '.join(names)}")
     return 0

@@ -20,9 +20,14 @@ BACKEND_OF = {"optax": "jax", "torch": "torch"}  # packages that work on one bac
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """`defaults` by name, without the rate; `inspect.Parameter.empty` where there is none."""
+    """`defaults` by name, without the rate; `inspect.Parameter.empty` where there is none.
+
+    `inherited` are names that a class hands on to its base: they can be given, but have no default
+    here, for the class may fix them.
+    """
 
     defaults: dict[str, Any]
+    inherited: frozenset[str]
     rate: str | None  # the keyword of the rate
     rate_default: Any
     takes_any: bool  # it passes on other options, too
@@ -52,7 +57,9 @@ def hyperparameters(target: str) -> Hyperparameters:
     found = find.look_up(target)
     known = dict(found.known)
     default = known.pop(found.rate) if found.rate else None
-    return Hyperparameters(known, found.rate, default, found.takes_any)
+    own = outside.parameters(found.thing) if isinstance(found.thing, type) else found.known
+    inherited = frozenset(known) - frozenset(own)
+    return Hyperparameters(known, inherited, found.rate, default, found.takes_any)
 
 
 def _check_there(target: str) -> None:
@@ -73,8 +80,11 @@ def whole_options(target: str, options: dict[str, Any], known: Hyperparameters) 
     if known.rate in options:
         raise SettingsError(f"optimizer.{known.rate}: the rate of {target} is given as lr=...")
     extra = options if known.takes_any else {}
-    whole = outside.check_options(target, options, extra | known.defaults)
-    return {n: _bare(v) for n, v in whole.items() if n in options or is_plain(v)}
+    # What is only inherited has a default that counts as none, so that it is never missing.
+    defaults = known.defaults | dict.fromkeys(known.inherited)
+    whole = outside.check_options(target, options, extra | defaults)
+    kept = {n: v for n, v in whole.items() if n in options or n not in known.inherited}
+    return {n: _bare(v) for n, v in kept.items() if n in options or is_plain(v)}
 
 
 def source(target: str) -> dict[str, str]:

@@ -17,16 +17,9 @@ from PIL import Image
 from nstbench.files import cache_dir, replacing
 
 STYLES = (
-    "brushwork",
-    "geometric",
-    "glass",
-    "wave",
-    "dots",
-    "woodcut",
-    "ink",
-    "mosaic",
-    "watercolour",
-)
+    "brushwork", "geometric", "glass", "wave", "dots",
+    "woodcut", "ink", "mosaic", "watercolour", "poster",
+)  # fmt: skip
 DRAWINGS = ("sketch",)  # contents made of lines, to be coloured by a style
 
 

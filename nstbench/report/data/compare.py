@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nstbench.report.data.reader import RecordedRun
-from nstbench.run.schema import Status
+from nstbench.run.schema import RunRecord, Status
 
 FAMILY = (  # settings that problems share whose pictures alone differ
     "objective",
@@ -29,6 +29,12 @@ class Group:
     key: str
     title: str
     runs: tuple[RecordedRun, ...]
+
+    @property
+    def pictures(self) -> str:
+        """The pictures and their size alone."""
+        record = self.runs[0].record
+        return f"{pictures_of(record)}, {record.content.width} x {record.content.height}"
 
 
 @dataclass(frozen=True)
@@ -125,14 +131,19 @@ def _grouped(runs: Iterable[RecordedRun], key, title) -> list[Group]:
 
 def _problem_title(run: RecordedRun) -> str:
     record, settings = run.record, run.record.settings
-    styles = " and ".join(style.name for style in record.style)
-    parts = [f"{record.content.name} in the style of {styles}"]
+    parts = [pictures_of(record)]
     parts.append(f"{record.content.width} x {record.content.height}")
     for part in ("objective", "extractor"):
         value = settings.get(part)
         name = value.get("name") if isinstance(value, dict) else value
         parts += [f"{part} {name}"] if name else []
     return ", ".join([*parts, f"weights {record.weights.name}"])
+
+
+def pictures_of(record: RunRecord) -> str:
+    """What was painted like what."""
+    styles = " and ".join(style.name for style in record.style)
+    return f"{record.content.name} in the style of {styles}"
 
 
 def _timing_title(run: RecordedRun) -> str:

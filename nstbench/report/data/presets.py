@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from nstbench.files import conf_dir
+from nstbench.report.notation import number
 
 RESERVED = {
     "name",
@@ -29,6 +30,7 @@ class Preset:
     label: str
     target: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    lr: float | None = None
     colour: str | None = None
     marker: str | None = None
     dash: str | None = None
@@ -49,7 +51,7 @@ def label_of(settings: Mapping[str, Any]) -> str:
     """Optimizer and rate of a run's settings: "Adam 0.02"."""
     method = settings["optimizer"]
     label = method.get("label") or load().get(method["name"], Preset(method["name"])).label
-    return label if settings.get("lr") is None else f"{label} {settings['lr']:g}"
+    return label if settings.get("lr") is None else f"{label} {number(settings['lr'])}"
 
 
 def _preset(name: str, preset: Mapping[str, Any], look: Mapping[str, str]) -> Preset:
@@ -58,6 +60,7 @@ def _preset(name: str, preset: Mapping[str, Any], look: Mapping[str, str]) -> Pr
         label=preset.get("label") or look.get("label") or name,
         target=preset.get("target", ""),
         options=options,
+        lr=preset.get("lr"),
         colour=preset.get("colour") or look.get("colour"),
         marker=look.get("marker"),
         dash=look.get("dash"),

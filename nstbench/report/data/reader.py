@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nstbench.report.data import presets
 from nstbench.report.data.presets import Preset
+from nstbench.report.notation import number
 from nstbench.run import migrate
 from nstbench.run.schema import (
     EPOCH_COLUMNS,
@@ -135,7 +136,7 @@ class RecordedRun:
     @property
     def label(self) -> str:
         """Optimizer, rate, and what is unusual: "Adam 0.02", "Adam 0.02, beta_1=0.5"."""
-        rate = self.optimizer if self.lr is None else f"{self.optimizer} {self.lr:g}"
+        rate = self.optimizer if self.lr is None else f"{self.optimizer} {number(self.lr)}"
         schedule = [self.setup.schedule.name] if self.setup.schedule.name != "constant" else []
         return ", ".join([rate, *schedule, *(f"{n}={v}" for n, v in self.changed.items())])
 

@@ -26,8 +26,9 @@ from nstbench.report.figures.plots import (
     words_for_band,
 )
 from nstbench.report.judge.ranking import Ranking, common_budget, loss_within, rank
+from nstbench.report.judge.ranking import longest as longest_of
 from nstbench.report.judge.targets import targets_of
-from nstbench.report.notation import listed
+from nstbench.report.notation import listed, number
 from nstbench.run.schema import Status
 
 AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
@@ -36,6 +37,8 @@ AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
     "seconds": ("optimise_s", "seconds of optimisation"),
 }
 LOSS = "loss, mean over the epoch"
+MULTIPLE = "learning rate, as a multiple of the one in conf/optimizer"
+WIDE = 1e4  # rates that span more are shown as multiples first
 MOST_PROBLEMS = 4  # with figures of their own
 
 
@@ -129,7 +132,7 @@ def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
     names = list(dict.fromkeys(member.first.optimizer for member in members))
     rates = {member.first.lr for member in members}
     lengths = sorted({member.first.setup.epochs for member in members})
-    rate = f"rate {rates.pop():g}" if len(rates) == 1 else "different rates"
+    rate = f"rate {number(rates.pop())}" if len(rates) == 1 else "different rates"
     title = f"{listed(names)}, {rate}, {listed([str(n) for n in lengths])} epochs"
     plot = loss_plot(spec.name, title, members)
     return replace(plot, notes=(f"After {spec.source}.", *plot.notes))
@@ -200,7 +203,8 @@ def sensitivity(runs: Iterable[RecordedRun]) -> list[Plot]:
     """Loss within a common budget of evaluations against the rate, where rates were varied."""
     plots = []
     for group in drawn(runs):
-        members = competitors((run for run in group.runs if run.lr), by_schedule=False)
+        found = competitors((run for run in group.runs if run.lr), by_schedule=False)
+        members = [longest_of(member) for member in found]
         rates = Counter(member.first.method for member in members)
         varied = [member for member in members if rates[member.first.method] > 1]
         if varied:
@@ -217,10 +221,13 @@ def _sensitivity(group: Group, members: Sequence[Competitor]) -> Plot:
     finite = [loss for own in losses.values() for loss in own if np.isfinite(loss)]
     ceiling = 2 * max(finite, default=1.0)
     series = [_rates(label, own, losses, ceiling) for label, own in by_method.items()]
+    axes = {"multiple": MULTIPLE, "rate": "learning rate"}
+    spans = max(m.first.lr for m in members) / min(m.first.lr for m in members)
+    x = axes if spans > WIDE else dict(reversed(axes.items()))
     return Plot(
         name=f"sensitivity_{group.key}",
         title="Loss against learning rate",
-        x={"rate": "learning rate"},
+        x={axis: label for axis, label in x.items() if any(axis in s.curves for s in series)},
         y=f"lowest loss within {budget} evaluations",
         series=tuple(series),
         subtitle=_repeats(members),
@@ -235,7 +242,7 @@ def _within(run: RecordedRun, budget: int) -> float:
 
 
 def _without_rate(member: Competitor) -> str:
-    return member.label.replace(f" {member.first.lr:g}", "", 1)
+    return member.label.replace(f" {number(member.first.lr)}", "", 1)
 
 
 def _rates(
@@ -248,6 +255,9 @@ def _rates(
     edges = [band(values[:, None]) for values in own] if repeats > 1 else []
     low, high = ([edge[side][0] for edge in edges] or None for side in (0, 1))
     medians = plain(np.array([np.median(values) for values in own]))
-    curve = Curve([member.first.lr for member in members], medians, low, high)
+    rates, usual = [member.first.lr for member in members], members[0].first.preset.lr
+    curves = {"rate": Curve(rates, medians, low, high)}
+    if usual:
+        curves["multiple"] = Curve([rate / usual for rate in rates], medians, low, high)
     ending = "diverged" if any(_ending(member) == "diverged" for member in members) else ""
-    return Series(label, members[0].first.method, {"rate": curve}, 0, 1, repeats, ending)
+    return Series(label, members[0].first.method, curves, 0, 1, repeats, ending)

@@ -21,11 +21,11 @@ def answer(ranking: Ranking, margin: float) -> str:
     best = ranking.best_rates
     leading = [entry for entry in ranking.entries if entry.is_leading]
     if not leading:
-        return f"On {ranking.group.title}, no run has a loss to compare."
+        return f"On {ranking.group.pictures}, no run has a loss to compare."
     first = leading[0]
-    of = f"Of {count(len(best), 'optimizer')} on {ranking.group.title}, "
+    of = f"Of {count(len(best), 'optimizer')} on {ranking.group.pictures}, "
     if len(best) == 1:
-        of = f"Of {count(len(ranking.entries), 'setting')} on {ranking.group.title}, "
+        of = f"Of {count(len(ranking.entries), 'setting')} on {ranking.group.pictures}, "
     sentences = [
         f"{of}{first.competitor.label} reaches the lowest loss within {ranking.budget} "
         f"evaluations ({number(first.loss)})."
@@ -42,4 +42,4 @@ def answer(ranking: Ranking, margin: float) -> str:
 def _rate(entry: Entry) -> str:
     run = entry.competitor.first
     edge = ", at the edge of them" if entry.at_edge else ""
-    return f"{run.optimizer}'s best rate is {run.lr:g} of {len(entry.rates)} tried{edge}."
+    return f"{run.optimizer}'s best rate is {number(run.lr)} of {len(entry.rates)} tried{edge}."

@@ -67,7 +67,7 @@ def rank(group: Group, margin: float) -> Ranking:
     """The ranking of the finished runs of one problem; who lies within `margin` of the lowest loss
     leads with it."""
     finished = [run for run in group.runs if run.status.is_final and len(run.epochs)]
-    members = [_longest(each) for each in compare.competitors(finished, by_schedule=False)]
+    members = [longest(each) for each in compare.competitors(finished, by_schedule=False)]
     budget = common_budget(members)
     losses = {each.label: _loss(each, budget) for each in members}
     ranked = [loss for loss in losses.values() if loss is not None]
@@ -139,7 +139,7 @@ def _loss(each: Competitor, budget: int) -> float | None:
     return float(np.median(losses))
 
 
-def _longest(each: Competitor) -> Competitor:
+def longest(each: Competitor) -> Competitor:
     """Of each repeat the run with the most steps, and of those the newest."""
     ordered = sorted(each.runs, key=lambda run: (run.steps, run.record.created))
     kept = {run.repeat: run for run in ordered}

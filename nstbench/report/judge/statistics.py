@@ -64,7 +64,8 @@ def paired_ratio(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> Estimate:
         return Estimate(math.exp(mean), 0.0, math.inf, 1, math.nan)
     spread = float(logs.std(ddof=1))
     half = spread * float(reach(n, 1 - level)) if spread > 0 else 0.0
-    return Estimate(math.exp(mean), _exp(mean - half), _exp(mean + half), n, spread)
+    low, high = (0.0, math.inf) if half > 700 else (math.exp(mean - half), math.exp(mean + half))
+    return Estimate(math.exp(mean), low, high, n, spread)
 
 
 def log_ratios(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -145,7 +146,3 @@ def _with_failures(logs: np.ndarray) -> Estimate:
         ratio = math.inf if failures > 0 else 0.0
         return Estimate(ratio, ratio, ratio, n, 0.0, failures)
     return Estimate(math.nan, 0.0, math.inf, n, math.inf, failures)
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(max(value, -700.0), 700.0))

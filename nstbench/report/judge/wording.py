@@ -92,7 +92,7 @@ class Wording:
         if estimate.n == 1 and timed:
             return f"{said}, in one pair of repeats, which shows no spread and so decides nothing."
         if estimate.n == 1:
-            return f"{said}; this holds for one pair of pictures and says nothing of others."
+            return f"{said}."
         pairs = count(estimate.n, "pair") + (" of repeats" if timed else " of pictures")
         if not math.isfinite(estimate.high) or estimate.high == 0:
             return f"{said} ({pairs})."

@@ -36,6 +36,9 @@ def _table(
     settings: ReportSettings,
 ) -> Table:
     records = [_record(entry, own, ranking.budget) for entry in entries]
+    for record in records:  # among those of this table
+        better = [other["loss_within"] < record["loss_within"] for other in records]
+        record["rank"] = record["rank"] and 1 + sum(better)
     shown = without_empty(pd.DataFrame([_shown(record, own, ranking.budget) for record in records]))
     members = [entry.competitor for entry in entries]
     listed_all = compare.competitors(ranking.group.runs, by_schedule=False)
@@ -94,7 +97,6 @@ def _shown(record: dict, own: Targets | None, budget: int) -> dict[str, str]:
         f"Loss within {budget} evaluations": loss_text(record["loss_within"]),
         "Evaluations": number(record["evaluations"]),
         "Final loss": loss_text(record["loss"]),
-        "Lowest loss": number(record["loss_best"]),
     }
     for target in own.targets if own else ():
         percent = target.percent

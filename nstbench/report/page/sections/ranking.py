@@ -15,7 +15,7 @@ def section(findings: Findings) -> Section | None:
     tables = numbered(rankings, lambda ranking: ranking_tables(ranking, findings.settings))
     profiled = profiles(findings.runs, findings.settings.targets)
     context = {
-        "answers": [answer(ranking, margin) for ranking in rankings],
+        "answer": answer(rankings[0], margin) if findings.kind != "sweep" else "",
         "notes": profiled.notes if profiled.plots else [],
     }
     return Section(

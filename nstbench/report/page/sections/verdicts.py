@@ -6,12 +6,17 @@ from typing import Any
 
 from nstbench.report.figures.ratios import ratios_of_time
 from nstbench.report.judge.decide import Decision
+from nstbench.report.judge.metrics import METRICS
 from nstbench.report.judge.verdicts import Verdict
 from nstbench.report.judge.wording import Reported
 from nstbench.report.notation import count
 from nstbench.report.page.section import Findings, Section
 from nstbench.report.tables.verdicts import verdict_table
 
+ONE_PAIR = (
+    "Losses are deterministic: what was run on one pair of pictures holds for this pair and says "
+    "nothing of others."
+)
 MARKS = {  # decision -> (its class in the style sheet, a mark that needs no colour)
     Decision.SUPPORTED: ("supported", "✓"),
     Decision.REFUTED: ("refuted", "✗"),
@@ -63,7 +68,9 @@ def _lede(own: bool, judged: Sequence[Verdict]) -> str:
     sides = {f"{run.record.content.width} x {run.record.content.height}" for run in runs}
     where = " and ".join(sorted(pictures)[:3])
     more = f" and {len(pictures) - 3} more" if len(pictures) > 3 else ""
-    return f"{what}. Measured at {' and '.join(sorted(sides))} pixels on {where}{more}."
+    once = any(not METRICS[v.claim.metric].is_timed and v.deciding.found.n == 1 for v in judged)
+    alone = f" {ONE_PAIR}" if once else ""
+    return f"{what}. Measured at {' and '.join(sorted(sides))} pixels on {where}{more}.{alone}"
 
 
 def _tally(verdicts: Sequence[Verdict]) -> list[tuple[str, str, str]]:
