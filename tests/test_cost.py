@@ -15,7 +15,7 @@ from keras import ops
 
 from nstbench import arguments, cli
 from nstbench import engine as engines
-from nstbench.cost import commands, counts, options, output, record, sequence, session, step, update
+from nstbench.cost import commands, counts, options, output, record, sequence, step, update, work
 from nstbench.cost.record import Pair, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.errors import NstbenchError, SettingsError
@@ -379,7 +379,7 @@ def toy_problem(engine, monkeypatch):
     """The command with a toy in the network's place."""
     pixels = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
     problem = SimpleNamespace(content=SimpleNamespace(pixels=pixels), objective=toy(engine))
-    monkeypatch.setattr(session.problems, "load", lambda settings, engine: problem)
+    monkeypatch.setattr(work.problems, "load", lambda settings, engine: problem)
 
 
 def run(folder, *words):
