@@ -177,6 +177,15 @@ def test_a_hang_that_heeds_no_signal_is_killed(tmp_path, monkeypatch):
     assert read_record(run.directory).status == Status.FAILED
 
 
+def test_the_frameworks_greetings_are_no_part_of_an_error(tmp_path):
+    (tmp_path / "log.txt").write_text(
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "loading the network\n"
+        "I0000 00:00:1795542397.431117   19137 cudart_stub.cc:31] Could not find cuda drivers\n"
+    )
+    assert supervise.log_tail(tmp_path) == ["loading the network"]
+
+
 def test_a_run_that_another_process_owns_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (run,) = plan.make([*SMALL, "epochs=2"]).runs
