@@ -84,7 +84,10 @@ def test_a_benchmark_killed_ten_times_ends_as_an_undisturbed_one(folder):
 def test_a_benchmark_that_is_interrupted_says_how_to_go_on(folder):
     process = started(folder, *BENCHMARK, TOY_EPOCH_S="1")
     deadline = time.monotonic() + 60
-    while not list(folder.glob("results/runs/*/epochs.csv")) and time.monotonic() < deadline:
+    while (
+        not list(folder.glob("results/benchmark/own/runs/*/epochs.csv"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)

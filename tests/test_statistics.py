@@ -100,12 +100,8 @@ IDENTITY = Extractor(
 
 
 def style_loss(statistic, image, styles):
-    built = objective.build(
-        IDENTITY, image, styles,
-        objective.ContentTerm((), 0.0),
-        objective.StyleTerm(("image",), 1.0, "mean", statistic),
-        objective.VariationTerm(0.0),
-    )  # fmt: skip
+    term = terms.create("style", {"layers": ["image"], "statistic": statistic})
+    built = objective.build(IDENTITY, {"style": term}, image, styles)
     return float(built.terms(image[None], built.parameters)["style"][0])
 
 

@@ -37,7 +37,8 @@ HELP_BENCHMARK = """\
 python -m nstbench benchmark optimizer=adam,lbfgs,./my_opt.py:MyAdam
 
   Tunes each optimizer on some pairs of pictures, runs it at its best on other ones, and says who
-  leads: one number in [0, 1] each, with an interval; tables and figures in <out>/benchmark/<name>.
+  leads: one number in [0, 1] each, with an interval; runs, tables and figures are in
+  <out>/benchmark/<name>.
   Every run is an ordinary run directory: the same command goes on where it was stopped.
 
   benchmark=small       conf/benchmark: small (64 pixels), texture, inversion, tiny (a minute), or
@@ -58,7 +59,8 @@ python -m nstbench score optimizer=./my_opt.py:MyAdam
 
   benchmark=small  trials=20  out=results  device=auto  --config-dir DIR
 """
-COMMON = ("out", "device")  # settings of every run that change no number
+COMMON = ("device",)  # settings of every run that change no number
+OWN = ("benchmark", "trials", "freeze", "out")
 DEFAULT = "small"
 
 
@@ -69,14 +71,9 @@ class Request:
     benchmark: Benchmark
     file: Path  # the benchmark's YAML
     competitors: list[Competitor]
-    common: tuple[str, ...]
+    out: Path  # where runs, tables and figures go: <out>/benchmark/<name>
+    common: tuple[str, ...]  # settings of every run
     freeze: bool
-
-    @property
-    def out(self) -> Path:
-        """Where the tables and figures go."""
-        chosen = dict(map(values.split, self.common)).get("out", "results")
-        return Path(chosen).expanduser() / "benchmark" / self.benchmark.name
 
     @property
     def targets_file(self) -> Path:
@@ -124,7 +121,7 @@ def read(arguments: Sequence[str]) -> Request:
             folders.append(str(Path(text).expanduser().absolute()))
         elif key in COMMON:
             common.append(argument)
-        elif key in ("benchmark", "trials", "freeze"):
+        elif key in OWN:
             own[key] = text if key == "benchmark" else values.read(key, text)
         else:
             of_optimizers.append(argument)
@@ -132,11 +129,13 @@ def read(arguments: Sequence[str]) -> Request:
     chosen = _with_trials(instances.load(name, folders), own.get("trials"))
     if not any(argument.startswith("optimizer=") for argument in of_optimizers):
         of_optimizers.insert(0, f"optimizer={','.join(chosen.reference)}")
+    out = Path(own.get("out", "results")).expanduser() / "benchmark" / chosen.name
+    common.append(f"out={out}")
     found = competitors.read(of_optimizers, (*chosen.arguments, *common), folders)
     freeze = own.get("freeze", False)
     if not isinstance(freeze, bool):
         raise SettingsError(f"freeze={freeze} must be true or false")
-    return Request(chosen, instances.find(name, folders), found, tuple(common), freeze)
+    return Request(chosen, instances.find(name, folders), found, out, tuple(common), freeze)
 
 
 def _with_trials(chosen: Benchmark, trials: Any) -> Benchmark:

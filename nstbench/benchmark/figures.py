@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.8  # of the bands of best-of-k
 GREY = "#B8B8B8"
+FAR = -700.0  # the logarithm of nearly nothing, where a band has no lower end
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,15 @@ def _best_of_cost(axes: "Axes", drawn: Drawn) -> None:
 
 
 def _bands(axes: "Axes", drawn: Drawn, x: Callable[[Tuned, np.ndarray], np.ndarray]) -> None:
+    bands = []
     for each in drawn.searched:
         # Sobol points alone: the defaults, tried first, are no sample of the space.
         values = [trial.value for trial in each.trials[1:]]
         curve = best_of.tuning_curve(values, LEVEL, (-np.inf, 0.0))
         name, ks = each.competitor.name, np.array(curve.ks)
-        inside = np.isfinite(curve.low)
-        axes.fill_between(
-            x(each, ks)[inside], np.exp(curve.low[inside]), np.exp(curve.high[inside]),
-            color=drawn.looks[name].colour, alpha=0.10, linewidth=0,
-        )  # fmt: skip
+        low, high = np.exp(np.maximum(curve.low, FAR)), np.exp(curve.high)
+        colour = drawn.looks[name].colour
+        bands.append((x(each, ks), low, high, colour))
         _line(axes, drawn, name, x(each, ks), np.exp(curve.median), each.competitor.label)
     for each in drawn.tuned:
         if len(each.trials) == 1:
@@ -126,6 +126,10 @@ def _bands(axes: "Axes", drawn: Drawn, x: Callable[[Tuned, np.ndarray], np.ndarr
                 label=f"{each.competitor.label} (nothing to tune)",
             )  # fmt: skip
     axes.set(yscale="log")
+    limits = axes.get_ylim()  # a band may go on down for ever
+    for place, low, high, colour in bands:
+        axes.fill_between(place, low, high, color=colour, alpha=0.1, linewidth=0)
+    axes.set(ylim=(limits[0], max(limits[1], 1.0)))
 
 
 def _probability(axes: "Axes", drawn: Drawn) -> None:
@@ -159,6 +163,7 @@ def _profile(axes: "Axes", drawn: Drawn) -> None:
     axes.set(xscale="log", ylim=(0, 1))
 
 
+TRIALS = "trials"
 RELATIVE = "mean over log evaluations of loss / first loss"
 FIGURES = (
     Figure(
@@ -171,7 +176,7 @@ FIGURES = (
         "Median over all runs of the score's pairs.",
     ),
     Figure(
-        "best_of_k", "What tuning brings", "trials", RELATIVE, _best_of_k,
+        "best_of_k", "What tuning brings", TRIALS, RELATIVE, _best_of_k,
         "Median best of k trials with simultaneous 80 % bands (opda); lower is better.",
         lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
     ),
@@ -181,7 +186,7 @@ FIGURES = (
         lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
     ),
     Figure(
-        "probability_of_best", "Who is probably the best, after how much tuning", "trials",
+        "probability_of_best", "Who is probably the best, after how much tuning", TRIALS,
         "probability", _probability, "Trials of each in random order (Sivaprasad et al. 2020).",
         lambda drawn: len(drawn.tuned) > 1,
     ),
@@ -222,11 +227,13 @@ def _looks(tuned: Sequence[Tuned]) -> dict[str, Look]:
 
 def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     canvas = Canvas((drawing.WIDTH + drawing.BESIDE, drawing.HEIGHT))
     axes = canvas.add_axes((0.085, 0.15, 0.64, 0.74))
     figure.into(axes, drawn)
+    if figure.x == TRIALS:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for at in (axes.xaxis, axes.yaxis):
         if at.get_scale() == "log":
             low, high = at.get_view_interval()
