@@ -51,9 +51,9 @@ def heed_interrupts():
 
 
 def behaving(folder):
-    """Contents after which the toy behaves so; they are looked for before anything starts."""
-    for name in ("raises", "killed", "hangs"):
-        (folder / name).write_text(name)
+    """Pictures after whose names the toy behaves; they are looked at before anything starts."""
+    for number, name in enumerate(("raises", "killed", "hangs")):
+        Image.new("RGB", (40, 40), color=(number, 0, 0)).save(folder / name, format="PNG")
 
 
 def sweep(folder, *arguments, **options):
