@@ -149,6 +149,7 @@ def test_epochs_are_scaled_and_never_none():
         ("precision=float16", "did you mean bfloat16"),
         ("objective.content.layers=3", "objective.content.layers=3 must be names"),
         ("objective.content.weight=heavy", "objective.content.weight=heavy must be a number"),
+        ("objective.content.weight=-1", "objective.content.weight=-1 must be at least 0"),
         ("experiment=../optimizer/adam", "unknown experiment"),
         ("optimizer=base/keras", "there is no|unknown optimizer|not installed"),
         ("extractor=resnte50", "did you mean resnet50"),
@@ -181,6 +182,10 @@ def test_a_files_name_is_taken_as_it_was_typed(here, monkeypatch, name):
     for key in ("content", "init", "weights", "out"):
         assert getattr(resolve([f"{key}={name}"]), key) == name
     assert resolve([f"style={name}"]).style == (name,)
+
+
+def test_a_name_that_is_not_utf8_is_one_line():
+    assert refused("content=M\udcfcller.png").startswith("content=M\\udcfcller.png: the name")
 
 
 def test_quotes_around_a_name_are_the_shells_and_a_list_is_a_list(here):

@@ -113,6 +113,8 @@ def _term(name: str, term: dict[str, Any]) -> dict[str, Any]:
     weight = term.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or weight - weight != 0:
         raise ValueError(f"{where}.weight={weight} must be a number")
+    if weight < 0:
+        raise ValueError(f"{where}.weight={weight} must be at least 0")
     if "layers" not in term:
         return term
     layers = [term["layers"]] if isinstance(term["layers"], str) else term["layers"]

@@ -25,7 +25,12 @@ _QUOTES = "'\""
 
 
 def split(argument: str) -> tuple[str, str]:
-    """Key and text of `name=value`; `SettingsError` where it is no such thing."""
+    """Key and text of `name=value`; `SettingsError` where it is no such thing, or no text."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes of an old disk, which no record could hold
+        shown = argument.encode(errors="backslashreplace").decode()
+        raise SettingsError(f"{shown}: the name is not UTF-8; rename the file") from None
     key, equals, text = argument.partition("=")
     key = key.lstrip("+")
     if not equals or not key or key != key.strip():
