@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 
-# What `python -m nstbench <command>` does besides runs; each computes (True) or only reads.
+# What `python -m nstbench <command>` does besides runs; each computes (True) or reads and waits.
 COMMANDS = {
-    "report": False, "check": True, "cost": True, "speed": True, "visualize": True,
-    "animate": False,
+    "report": False, "check": True, "cost": True, "benchmark": False, "score": False,
+    "speed": True, "visualize": True, "animate": False,
 }  # fmt: skip
+WORKERS = ("nstbench.sweep.worker", "nstbench.benchmark.worker")  # processes that carry out runs
 CONFIG_DIR = "--config-dir"  # DIR: a person's own YAML files
 MULTIRUN = ("-m", "--multirun")
 DRY_RUN = "--dry-run"
@@ -77,7 +78,7 @@ def computes(command: Sequence[str], folder: str = ".") -> bool:
         module, rest = words[at + 1], words[at + 2 :]
     else:
         return False
-    if module == "nstbench.sweep.worker":
+    if module in WORKERS:
         return True
     if module.startswith("nstbench.") and module.count(".") == 1:
         module, rest = "nstbench", [module.partition(".")[2], *rest]

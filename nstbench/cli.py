@@ -31,7 +31,14 @@ COMMANDS = {
 
 
 def entry() -> None:
-    """Console script and `python -m nstbench`."""
+    """Console script and `python -m nstbench`.
+
+    SIGTERM and SIGHUP stop it like Ctrl-C, from the start; one that was ignored (nohup) stays so.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
 
 
@@ -39,20 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
-        return _command(first, list(arguments[1:]))
+        module, _, function = COMMANDS[first].partition(":")
+        return getattr(import_module(module), function or "main")(list(arguments[1:]))
     stopped = "stopped; the same command continues"
     return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), stopped)
-
-
-def _command(name: str, arguments: list[str]) -> int:
-    """What a command of its own does; `check` is described here, for its module needs Keras."""
-    if name == "check" and (not arguments or {*given.HELP} & set(arguments)):
-        from nstbench import help
-
-        print(help.of_check(), end="")
-        return 0
-    module, _, function = COMMANDS[name].partition(":")
-    return getattr(import_module(module), function or "main")(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -102,7 +99,6 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
 
 def _run_one(overrides: list[str]) -> int:
     settings = _composed(overrides)
-    signal.signal(signal.SIGTERM, _interrupt)
     from nstbench.run.progress import Progress, quiet_start
     from nstbench.run.record import read_record
     from nstbench.settings import identity
@@ -128,7 +124,3 @@ def _composed(overrides: list[str]) -> "Settings":
         settings = compose.resolve(overrides)
     inputs.check(settings)
     return settings
-
-
-def _interrupt(number, frame):
-    raise KeyboardInterrupt

@@ -51,6 +51,8 @@ def test_a_folder_of_yaml_files_is_one_argument():
     [
         ("python -m nstbench optimizer=adam epochs=3", True),
         ("python -m nstbench.sweep.worker optimizer=adam", True),
+        ("python -m nstbench.benchmark.worker", True),
+        ("python -m nstbench benchmark benchmark=tiny", False),
         ("python -u -m nstbench", True),
         ("python /opt/env/bin/nstbench lr=0.1", True),
         ("python -m nstbench -m lr=0.1,0.2", False),

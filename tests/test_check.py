@@ -135,7 +135,7 @@ def test_the_command_says_each_verdict_and_ends_with_its_code(tmp_path, capsys):
     assert len(shown) == 7 and "32 pixels" in shown[0]
     assert [line.split()[0] for line in shown[1:]] == ["ok", "FAILED", "ok", "ok", "ok", "ok"]
     assert check.main(["optimizer=scipy.CGG"]) == 2
-    assert "unknown method of scipy.optimize.minimize 'CGG'" in capsys.readouterr().err
+    assert "unknown method of scipy.optimize.minimize" in capsys.readouterr().err
 
 
 def test_a_step_that_needs_too_many_evaluations_is_told_and_not_waited_for(monkeypatch):

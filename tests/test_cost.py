@@ -15,7 +15,7 @@ from keras import ops
 
 from nstbench import arguments, cli
 from nstbench import engine as engines
-from nstbench.cost import commands, counts, options, output, record, sequence, session, step, update
+from nstbench.cost import commands, counts, options, output, record, sequence, step, update, work
 from nstbench.cost.record import Pair, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.errors import NstbenchError, SettingsError
@@ -62,26 +62,29 @@ def quiet(random, shape, spread=0.01):
 
 
 def bursts(random, shape):
-    """One comparison in ten is hit by another process, and hits come in groups."""
-    hit = random.random((shape[0], shape[1] // 10)).repeat(10, axis=1) < 0.1
-    return np.where(hit, 0.2, 0.005) * random.choice([-1, 1], shape) * random.random(shape)
+    """Other processes come and go for twenty samples, and then only ever add."""
+    hit = (random.random((shape[0], shape[1] // 20)) < 0.3).repeat(20, axis=1)
+    return np.where(hit, 0.2 * random.random(shape), 0.005 * random.standard_normal(shape))
 
 
 def heavy(random, shape):
-    return 0.005 * random.standard_t(1.5, shape)
+    return 0.005 * np.abs(random.standard_t(2, shape))
 
 
 def decided(truth, noise, seed=0):
     """Shares of histories that are ever decided, looked at after every comparison."""
-    logs = truth + noise(np.random.default_rng(seed), (HISTORIES, LOOKS))
-    scales = [sequence.next_scale(logs[:, :number]) for number in range(LOOKS)]
-    scales = np.stack(scales, axis=-1)
+    random = np.random.default_rng(seed)
+    samples = noise(random, (HISTORIES, 4 * LOOKS)).reshape(HISTORIES, LOOKS, 4)
+    outer, inner = samples[..., [0, 3]], samples[..., [1, 2]]
+    sign = random.choice([-1, 1], (HISTORIES, LOOKS))
+    logs = truth + sign * (outer.mean(axis=-1) - inner.mean(axis=-1))
+    spreads = sequence.spread(outer, inner)
 
     def above(supposed):
-        return sequence.evidence(logs, scales, supposed) >= math.log(1 / ALPHA)
+        return sequence.evidence(logs, spreads, supposed) >= math.log(1 / ALPHA)
 
     def below(supposed):
-        return sequence.evidence(-logs, scales, -supposed) >= math.log(1 / ALPHA)
+        return sequence.evidence(-logs, spreads, -supposed) >= math.log(1 / ALPHA)
 
     found = {
         Decision.MORE: above(EDGE),
@@ -124,11 +127,14 @@ def test_bounds_hold_at_every_look_and_mirror():
     random = np.random.default_rng(3)
     wrong = 0
     for _ in range(60):
-        logs = 0.003 + 0.01 * random.standard_normal(30)
-        scales = [float(sequence.next_scale(logs[:number])) for number in range(30)]
-        looks = [sequence.estimate(logs[:n], scales[:n], ALPHA) for n in (0, 1, 4, 8, 12, 20, 30)]
+        a, b = (
+            0.003 + 0.01 * random.standard_normal((30, 2)),
+            0.01 * random.standard_normal((30, 2)),
+        )
+        logs, spreads = a.mean(axis=1) - b.mean(axis=1), sequence.spread(a, b)
+        looks = [sequence.estimate(logs[:n], spreads[:n], ALPHA) for n in (0, 1, 4, 8, 12, 20, 30)]
         wrong += any(look.low > 0.003 for look in looks)
-        turned = sequence.estimate(-logs, scales, ALPHA)
+        turned = sequence.estimate(-logs, spreads, ALPHA)
         assert turned.low == pytest.approx(-looks[-1].high, abs=1e-9)
         assert turned.high == pytest.approx(-looks[-1].low, abs=1e-9)
         assert looks[-1].low < looks[-1].centre < looks[-1].high
@@ -373,7 +379,7 @@ def toy_problem(engine, monkeypatch):
     """The command with a toy in the network's place."""
     pixels = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
     problem = SimpleNamespace(content=SimpleNamespace(pixels=pixels), objective=toy(engine))
-    monkeypatch.setattr(session.problems, "load", lambda settings, engine: problem)
+    monkeypatch.setattr(work.problems, "load", lambda settings, engine: problem)
 
 
 def run(folder, *words):

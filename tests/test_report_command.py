@@ -211,3 +211,10 @@ def test_without_rows_of_the_reports_table_nothing_is_said_of_its_claims(tmp_pat
     assert "not run" not in done.stdout and "needed" not in done.stdout
     assert "L-BFGS 1 reaches the lowest loss within 50 evaluations" in done.stdout
     assert not (tmp_path / "report" / "verdicts.csv").exists()
+
+
+def test_a_scaled_suite_is_said_not_to_be_the_reports_table(tmp_path):
+    write_runs(tmp_path, [replace(r, epochs=max(1, r.epochs // 50)) for r in table1(2)])
+    done = report(tmp_path)
+    assert "rows of the report's table with other settings" in done.stdout
+    assert "500 epochs" not in done.stdout and "supported" not in done.stdout

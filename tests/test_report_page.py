@@ -150,7 +150,7 @@ def tab(request, browser, report):
     address = report.as_uri()
 
     def block(route):
-        if route.request.url == address:
+        if route.request.url.split("#")[0] == address:
             route.continue_()
         else:
             tab.requests.append(route.request.url)
@@ -387,3 +387,27 @@ def test_tables_link_to_their_files(tab):
         "all => all.map(a => a.getAttribute('href'))"
     )
     assert links[:3] == ["tables/timing.csv", "tables/timing.md", "tables/timing.tex"]
+
+
+def test_what_is_shown_lives_in_the_address_and_comes_back(tab, report):
+    choose(tab, "figure09")
+    tab.page.locator("#plotter-curves .axes input[value=seconds]").check()
+    tab.page.locator("#plotter-curves .legend:not([hidden]) [data-series='1']").click()
+    address = tab.page.url
+    assert "plot=figure09" in address and "over=seconds" in address and "hide=1" in address
+    tab.page.goto("about:blank")
+    tab.page.goto(address)
+    tab.page.locator("#plotter-curves .main-svg").first.wait_for(state="attached")
+    assert tab.page.locator("#plotter-curves select").input_value() == "figure09"
+    assert tab.plot("plot.layout.xaxis.title.text") == "seconds of optimisation"
+    assert tab.plot("plot.data.filter(t => t.meta.series === 1).every(t => t.visible === false)")
+    choose(tab, "figure07")
+
+
+def test_the_distance_to_the_lowest_loss_is_positive_and_named(tab):
+    choose(tab, "figure07")
+    box = tab.page.locator("#plotter-curves .distance")
+    box.check()
+    assert tab.plot("plot.layout.yaxis.title.text") == "loss above the lowest"
+    assert tab.plot("plot.data.flatMap(t => t.y).every(y => y === null || y > 0)")
+    box.uncheck()

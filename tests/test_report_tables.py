@@ -376,8 +376,13 @@ class TestWriting:
     def test_latex_is_escaped(self, table):
         text = table_module.latex(table)
         assert r"a|b\_<i>\&\%\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}" in text
-        assert text.startswith("% Odd | names\n")
-        assert r"\toprule" in text
+        assert text.startswith("% Needs \\usepackage{booktabs,graphicx,siunitx}.\n")
+        assert r"\caption{Odd | names}" in text and r"\toprule" in text
+
+    def test_latex_fits_a_page_and_holds_no_paths(self, tmp_path):
+        text = table_module.latex(timing(tmp_path, quick(2)))
+        assert "image.png" not in text and r"\resizebox{\textwidth}" in text
+        assert r"\num{" not in text or "e" in text
 
     @pytest.mark.parametrize(
         ("value", "text"),

@@ -9,7 +9,7 @@ from synthetic import SyntheticRun, suite, table1, write_runs
 
 from nstbench.report.data import reader, settings
 from nstbench.report.data.settings import Claims
-from nstbench.report.judge import decide, pairs, verdicts
+from nstbench.report.judge import comparing, decide, pairs, verdicts
 from nstbench.report.judge.decide import Decision, combine
 from nstbench.report.judge.wording import Reported
 from nstbench.run.schema import Clocks
@@ -440,7 +440,7 @@ def test_without_effects_at_most_one_suite_in_twenty_has_a_false_verdict(
     """200 suites in which every optimizer takes the same time: no sentence that says that one is
     faster or slower may be supported or refuted, nor "close" be refuted, in more than 5 % of them,
     all sentences together. ("More epochs take longer" is true and must not be refuted.)"""
-    monkeypatch.setattr(verdicts, "pairs_needed", lambda *_: None)  # the advice is not at issue
+    monkeypatch.setattr(comparing, "pairs_needed", lambda *_: None)  # the advice is not at issue
     claims = [c for c in SETTINGS.claims.claims if c.metric == "total_s"]
     claims = [claim.model_copy(update={"also": None}) for claim in claims]
     only_time = SETTINGS.claims.model_copy(update={"claims": tuple(claims)})
@@ -463,3 +463,9 @@ def _is_false(verdict):
     if verdict.id in ("observation_2", "observation_5"):
         return verdict.decision == REFUTED
     return verdict.decision in (SUPPORTED, REFUTED, PARTLY)
+
+
+def test_the_same_runs_get_the_same_verdicts(tmp_path):
+    runs = read(tmp_path, table1(4, spread=0.02))
+    one, other = (verdicts.judge(SETTINGS, runs) for _ in range(2))
+    assert [each.verdict for each in one] == [each.verdict for each in other]

@@ -41,8 +41,13 @@ def start(folder, *arguments, light=True, epoch_s=0.0):
         return subprocess.Popen(
             [sys.executable, "-m", "nstbench", *SMALL, *arguments],
             cwd=folder, env=environment(light, epoch_s), stdout=output, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_interrupts,
         )  # fmt: skip
+
+
+def heed_interrupts():
+    """Where the tests run in the background of a script, SIGINT is inherited as ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def behaving(folder):
@@ -146,6 +151,18 @@ def test_a_complete_sweep_starts_no_process_and_force_starts_all(tmp_path):
     assert all((d / "log.txt").stat().st_mtime_ns not in stamps for d in runs(tmp_path))
 
 
+def test_the_table_at_the_end_begins_with_the_lowest_loss(tmp_path):
+    arguments = ("-m", "lr=0.1,0.4,0.2", "epochs=4")
+    code, output = sweep(tmp_path, *arguments)
+    assert code == 0
+    table = output[output.index("run  ") :].splitlines()
+    found = [re.search(r"lr([0-9.]+)-e4x5", line)[1] for line in table[1:4]]
+    assert found == ["0.4", "0.2", "0.1"]
+    assert [line.rstrip().endswith("lowest loss") for line in table[1:4]] == [True, False, False]
+    assert f"python -m nstbench report {tmp_path}/results" in output
+    assert "To run again" not in output
+
+
 def test_a_hang_that_heeds_no_signal_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(supervise, "GRACE_S", 0.5)
     monkeypatch.chdir(tmp_path)
@@ -158,6 +175,15 @@ def test_a_hang_that_heeds_no_signal_is_killed(tmp_path, monkeypatch):
     outcome = supervise.carry_out(run, 1, dict(os.environ, PYTHONPATH=""), str(tmp_path))
     assert outcome.error == "ran past its time limit of 1 s" and time.monotonic() - began < 20
     assert read_record(run.directory).status == Status.FAILED
+
+
+def test_the_frameworks_greetings_are_no_part_of_an_error(tmp_path):
+    (tmp_path / "log.txt").write_text(
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "loading the network\n"
+        "I0000 00:00:1795542397.431117   19137 cudart_stub.cc:31] Could not find cuda drivers\n"
+    )
+    assert supervise.log_tail(tmp_path) == ["loading the network"]
 
 
 def test_a_run_that_another_process_owns_is_left_alone(tmp_path, monkeypatch):
@@ -186,7 +212,7 @@ def test_one_record_that_cannot_be_read_stops_no_other_run(tmp_path, text):
     bad.mkdir(parents=True)
     (bad / "run.json").write_text(text)
     code, output = sweep(tmp_path, "-m", "optimizer=adam,sgd", "epochs=2")
-    assert code == 1 and "1 failed, 1 completed" in output and "Traceback" not in output
+    assert code == 1 and "1 completed, 1 failed" in output and "Traceback" not in output
     assert "move it away" in " ".join(output.split())
     assert (bad / "run.json").read_text() == text
     with pytest.raises(RecordError):
@@ -319,7 +345,7 @@ def test_a_read_only_results_folder_is_said_and_nothing_is_lost(tmp_path, small_
     assert list(map(contents, (small_disk / "runs").iterdir())) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_sweep_ends_at_a_checkpoint_and_continues(tmp_path, number):
     arguments = ("-m", "optimizer=adam,sgd", "epochs=30")
     process = start(tmp_path, *arguments, epoch_s=0.05)

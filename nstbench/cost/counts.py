@@ -53,8 +53,8 @@ def _compiled(optimizer: Any, engine: Any, image: Any, slope: Any):
     extra = {"value": value} if getattr(optimizer, "wants_value", False) else {}
     own = optimizer.variables
     if keras.backend.backend() != "jax":
-        update = engine.compile(lambda: optimizer.apply([slope], [image], **extra))
-        return update, operations_of(update, (), slope)
+        in_place = engine.compile(lambda: optimizer.apply([slope], [image], **extra))
+        return in_place, operations_of(in_place, (), slope)
 
     def stateless(pixels, state, slope):
         return optimizer.stateless_apply(state, [slope], [pixels], **extra)

@@ -95,7 +95,7 @@ def _options(own: dict) -> Options:
 
     from nstbench.files import conf_dir
 
-    defaults = OmegaConf.to_container(OmegaConf.load(conf_dir() / "cost.yaml"))
+    defaults = dict(OmegaConf.load(conf_dir() / "cost.yaml"))
     try:
         return Options.model_validate(defaults | own)
     except ValidationError as error:

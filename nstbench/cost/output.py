@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nstbench.cost.record import Method, Microseconds, Record
+from nstbench.cost.record import Counts, Method, Microseconds, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.files import replacing
 
@@ -124,24 +124,24 @@ def _visit(visit) -> str:
 
 
 def _method_row(label: str, method: Method) -> dict[str, Any]:
-    counts, update = method.counts, method.update
-    both = counts and counts.read is not None
+    counts, update = method.counts or Counts(), method.update
+    both = counts.read is not None and counts.written is not None
     return {
         "optimizer": label,
         "lr": method.lr,
-        "held": counts and counts.held,
-        "read": counts and counts.read,
-        "written": counts and counts.written,
-        "moved": round(counts.read + counts.written, 2) if both else None,
-        "held_bytes": counts and counts.held_bytes,
-        "moved_bytes": counts and counts.moved_bytes,
-        "operations": counts and counts.operations,
+        "held": counts.held,
+        "read": counts.read,
+        "written": counts.written,
+        "moved": round((counts.read or 0) + (counts.written or 0), 2) if both else None,
+        "held_bytes": counts.held_bytes,
+        "moved_bytes": counts.moved_bytes,
+        "operations": counts.operations,
         "update_us": update and update.value,
         "update_low_us": update and update.low,
         "update_high_us": update and update.high,
         "update_left_out": method.without_update,
         "step_s": method.step_s,
-        "evaluations": counts and counts.evaluations,
+        "evaluations": counts.evaluations,
     }
 
 

@@ -65,17 +65,17 @@ class Method(_Model):
 
 
 class Pair(_Model):
-    """Log ratios a/b of whole steps in the order measured, each with the unit it was given."""
+    """Log ratios a/b of whole steps in the order measured, each with its comparison's spread."""
 
     a: str
     b: str
     logs: list[float] = Field(default_factory=list)
-    scales: list[float] = Field(default_factory=list)
+    spreads: list[float] = Field(default_factory=list)
     update: Microseconds | None = None  # a - b
 
     def estimate(self, alpha: float) -> Estimate:
         """Of a/b."""
-        return estimate(self.logs, self.scales, alpha)
+        return estimate(self.logs, self.spreads, alpha)
 
 
 class Visit(_Model):

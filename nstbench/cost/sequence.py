@@ -1,35 +1,35 @@
 """When a difference of seconds is decided: bounds that hold however often one looks.
 
-A comparison `A B B A` or `B A A B` gives one log ratio; which of the two is drawn by chance. A
-disturbance that does not know who is running then changes the log ratio by some amount or, with the
-same chance, by its opposite: given all that came before, the log ratio is symmetric about the true
-one, whatever the disturbances are like and however they hang together. For symmetric x_i
+A comparison `A B B A` or `B A A B` gives one log ratio; which of the two is drawn by chance. What
+disturbs the four samples and does not know who is running then changes the log ratio by some amount
+or, with the same chance, by its opposite: given all that came before, the log ratio is symmetric
+about the true one, whatever the disturbances are like and however they hang together. For symmetric
+x_i
 
     exp(l sum x_i - l^2 / 2 sum x_i^2)
 
 is a supermartingale for every l (de la Pena, Annals of Probability 27, 1999), and so is its mean
 over l > 0 from half of a normal distribution (Robbins's mixture; Howard, Ramdas, McAuliffe and
 Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49,
-2021). By Ville's inequality it ever exceeds 1 / alpha with chance alpha at most. The x_i are the
-distances of the log ratios from a supposed one, in units of the spread of those before, and cut off
-at `CUT`: a burst of another process then counts as one outlier.
+2021). By Ville's inequality it ever exceeds 1 / alpha with chance alpha at most.
+
+The x_i are the distances of the log ratios from a supposed one, each in units of its own
+comparison's spread, cut off at `CUT`. The spread is how far the two samples of the same competitor
+lie apart, which is the same whichever of them ran first and last: it tells how disturbed a
+comparison was and nothing of its sign. On a busy machine the few quiet comparisons so count most.
 
 The bounds know no margin: whatever one asks of them afterwards holds with the same chance.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from scipy.special import log_ndtr
 
-FIRST_SCALE = 0.02  # the spread that the first comparisons are taken to have
-FIRST = 5  # so many
-RECENT = 20  # comparisons that tell the unit of the next: a machine may become quieter
-SMALLEST_SCALE = 1e-5
-TO_SIGMA = 1.4826  # from the median distance to a normal distribution's standard deviation
+SMALLEST_SPREAD = 1e-5  # what clocks and caches leave between two samples
 CUT = 2.0
 PRIOR = 4.0  # comparisons that the mixture is worth: bounds are shortest from 10 to 100
 HALVINGS = 60
@@ -46,7 +46,8 @@ class Decision(StrEnum):
 class Estimate:
     """A log ratio of seconds with its bounds, each wrong with chance alpha at most; n log ratios.
 
-    `centre` is the median; without any comparison it is NaN and the bounds are infinite.
+    `centre` is where the distances add up to nothing. Without any comparison it is NaN and the
+    bounds are infinite.
     """
 
     centre: float
@@ -68,54 +69,64 @@ class Estimate:
         return Decision.NO_DIFFERENCE if inside else Decision.NOT_DECIDED
 
 
-def next_scale(logs: np.ndarray) -> np.ndarray:
-    """The unit of the next log ratio, from those before it along the last axis.
+def spread(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The standard deviation of a comparison's log ratio, as its own samples tell it.
 
-    logs: (..., n); returns (...). It must be taken before the next one is seen.
+    a, b: (..., 2) logs of the two samples of each competitor; returns (...).
     """
-    logs = np.asarray(logs, float)[..., -RECENT:]
-    if logs.shape[-1] < FIRST:
-        return np.full(logs.shape[:-1], FIRST_SCALE)
-    middle = np.median(logs, axis=-1, keepdims=True)
-    spread = TO_SIGMA * np.median(np.abs(logs - middle), axis=-1)
-    return np.maximum(spread, SMALLEST_SCALE)
+    apart = np.square(np.diff(a)) + np.square(np.diff(b))
+    return np.maximum(0.5 * np.sqrt(apart[..., 0]), SMALLEST_SPREAD)
 
 
-def evidence(logs: np.ndarray, scales: np.ndarray, supposed: float) -> np.ndarray:
+def evidence(logs: np.ndarray, spreads: np.ndarray, supposed: float) -> np.ndarray:
     """Log of the evidence, after each comparison, that the true log ratio exceeds `supposed`.
 
-    logs, scales: (..., n), and so is the result. Where the truth is `supposed` or less, it ever
+    logs, spreads: (..., n), and so is the result. Where the truth is `supposed` or less, it ever
     exceeds log(1 / alpha) with chance alpha at most.
     """
-    x = np.clip((np.asarray(logs, float) - supposed) / scales, -CUT, CUT)
+    x = _distances(np.asarray(logs, float), spreads, supposed)
     total, squares = np.cumsum(x, axis=-1), np.cumsum(np.square(x), axis=-1) + PRIOR
     z = total / np.sqrt(squares)
     return math.log(2) + 0.5 * np.log(PRIOR / squares) + 0.5 * z**2 + log_ndtr(z)
 
 
-def estimate(logs: Sequence[float], scales: Sequence[float], alpha: float) -> Estimate:
-    """The median log ratio, with the bounds after all comparisons."""
-    values, units = np.asarray(logs, float), np.asarray(scales, float)
+def estimate(logs: Sequence[float], spreads: Sequence[float], alpha: float) -> Estimate:
+    """The log ratio with the bounds after all comparisons."""
+    values, units = np.asarray(logs, float), np.asarray(spreads, float)
     if not len(values):
         return Estimate(math.nan, -math.inf, math.inf, 0)
-    low = _lower_bound(values, units, alpha)
-    high = -_lower_bound(-values, units, alpha)
-    return Estimate(float(np.median(values)), low, high, len(values))
+    beyond = CUT * units.max()
+    ends = float(values.min() - beyond), float(values.max() + beyond)
+
+    def is_below_centre(supposed: float) -> bool:
+        return bool(_distances(values, units, supposed).sum() > 0)
+
+    centre = _last(is_below_centre, *ends)
+    low = _lower_bound(values, units, alpha, centre)
+    high = -_lower_bound(-values, units, alpha, -centre)
+    return Estimate(centre, low, high, len(values))
 
 
-def _lower_bound(logs: np.ndarray, scales: np.ndarray, alpha: float) -> float:
+def _distances(logs: np.ndarray, spreads: np.ndarray, supposed: float) -> np.ndarray:
+    return np.clip((logs - supposed) / spreads, -CUT, CUT)
+
+
+def _lower_bound(logs: np.ndarray, spreads: np.ndarray, alpha: float, centre: float) -> float:
     """The largest log ratio below which everything is refuted; -inf where nothing is."""
     needed = math.log(1 / alpha)
 
-    def refuted(supposed: float) -> bool:
-        return bool(evidence(logs, scales, supposed)[-1] >= needed)
+    def is_refuted(supposed: float) -> bool:
+        return bool(evidence(logs, spreads, supposed)[-1] >= needed)
 
-    low, high = float(logs.min() - CUT * scales.max()), float(np.median(logs))
-    if not refuted(low):  # further down all are cut off: nothing more can be said
+    furthest = float(logs.min() - CUT * spreads.max())
+    if not is_refuted(furthest):  # further down all are cut off: nothing more can be said
         return -math.inf
-    if refuted(high):
-        high = float(logs.max() + CUT * scales.max())
+    return _last(is_refuted, furthest, centre)
+
+
+def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where `holds`, true at `low` and false from some point on, ends; by halving."""
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if refuted(middle) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low

@@ -16,7 +16,7 @@ import numpy as np
 
 from nstbench.cost.options import Options
 from nstbench.cost.record import Pair
-from nstbench.cost.sequence import Decision, next_scale
+from nstbench.cost.sequence import Decision, spread
 from nstbench.errors import NstbenchError
 from nstbench.optimizers.minimise import Minimisation
 
@@ -114,13 +114,13 @@ def decide(
 
 def compare(pair: Pair, runners: Mapping[str, Runner], engine: Any, now: Callable, random) -> float:
     """Make one comparison and append its log ratio a/b, which is returned."""
-    scale = float(next_scale(np.array(pair.logs)))  # before the log ratio is seen
     first, second = (pair.a, pair.b) if random.random() < 0.5 else (pair.b, pair.a)
-    logs: dict[str, float] = dict.fromkeys((pair.a, pair.b), 0.0)
+    logs: dict[str, list[float]] = {pair.a: [], pair.b: []}
     for key in (first, second, second, first):
-        logs[key] += 0.5 * math.log(runners[key].sample(engine, now))
-    pair.logs.append(logs[pair.a] - logs[pair.b])
-    pair.scales.append(scale)
+        logs[key].append(math.log(runners[key].sample(engine, now)))
+    a, b = np.array(logs[pair.a]), np.array(logs[pair.b])
+    pair.logs.append(float(a.mean() - b.mean()))
+    pair.spreads.append(float(spread(a, b)))
     return pair.logs[-1]
 
 

@@ -33,6 +33,7 @@ from enum import Enum
 from functools import reduce
 from operator import add
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -65,6 +66,8 @@ def prepare(kernel: np.ndarray, bias: np.ndarray, fast: Fast = Fast.NOWHERE) -> 
     a cheaper gradient if it has fewer inputs. Any other layer is direct. The keys of the result are
     `conv2d`'s own business.
     """
+    if fast is Fast.NOWHERE and _native():
+        return _native().prepare(kernel, bias)
     size, _, inputs, outputs = kernel.shape
     quick = size == 3 and fast is not Fast.NOWHERE
     layer = {"bias": bias}
@@ -91,6 +94,9 @@ def conv2d(x, layer: dict):
     channels; weights get none.
     """
 
+    if "native" in layer:
+        return _native().conv2d(x, layer)
+
     def forward(x):
         y = _direct(x, layer["kernel"]) if "kernel" in layer else _winograd(x, layer["winograd"])
 
@@ -106,12 +112,25 @@ def conv2d(x, layer: dict):
     return _with_gradient(forward, x)
 
 
+def strided(x, layer: dict, stride: int, padding: int):
+    """The same with a stride and as many zeros around x; differentiated by the backend."""
+    if "native" in layer:
+        return _native().conv2d(x, layer, stride, padding)
+    pad = (padding, padding)
+    x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
+    y = ops.conv(x, layer["kernel"], stride, padding="valid", data_format="channels_last")
+    return y + layer["bias"]
+
+
 def max_pool(x):
     """Largest value of every 2x2 window, stride 2: (N, h, w, C) -> (N, h//2, w//2, C).
 
     An odd last row or column is left out ("valid"), and gets gradient zero. Among equal values the
     first in reading order gets the gradient, as in TensorFlow's and PyTorch's own max pool.
     """
+
+    if _native():
+        return _native().max_pool(x)
 
     def forward(x):
         windows = _windows(x)
@@ -133,6 +152,9 @@ def max_pool(x):
 
 def avg_pool(x):
     """Mean of every 2x2 window, stride 2, "valid": (N, h, w, C) -> (N, h//2, w//2, C)."""
+
+    if _native():
+        return _native().avg_pool(x)
 
     def forward(x):
         def gradient(upstream):
@@ -157,6 +179,15 @@ def self_product(x):
         return ops.einsum("nmc,nmd->ncd", x, x), gradient
 
     return _with_gradient(forward, x)
+
+
+def _native():
+    """PyTorch's own operations, where it is the backend: eager, it has no use for ours."""
+    if keras.backend.backend() != "torch":
+        return None
+    from nstbench.engine import native
+
+    return native
 
 
 def _with_gradient(forward, x):

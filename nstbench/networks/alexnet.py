@@ -29,7 +29,4 @@ def _pool(x):
 
 
 def _strided(x, layer):
-    pad = (PADDING, PADDING)
-    x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
-    y = ops.conv(x, layer["kernel"], STRIDE, padding="valid", data_format="channels_last")
-    return y + layer["bias"]
+    return kernels.strided(x, layer, STRIDE, PADDING)

@@ -78,10 +78,9 @@ def _stage_ends(model: keras.Model, candidates: Mapping[str, Any]) -> list[str]:
         shapes = part.compute_output_spec(keras.KerasTensor((1, height, width, 3)))
     except ValueError:  # a model that is not for every size of picture
         return []
-    ends = {}
-    for tap, spec in shapes.items():
-        rows = max(1, spec.shape[1])
-        ends[round(math.log2(height / rows))] = tap
+    ends: dict[int, str] = {}
+    for tap in candidates:  # the answer's own order is the backend's
+        ends[round(math.log2(height / max(1, shapes[tap].shape[1])))] = tap
     return sorted(ends.values(), key=list(candidates).index)
 
 

@@ -12,11 +12,12 @@ STARTS = ("content", "noise", "grey")  # of `init`, besides a picture
 def check(settings: Settings) -> None:
     """Raise `SettingsError`, in one line, for a picture or weights that are not there."""
     pictures = (*images.builtin_contents(), *images.builtin_styles())
-    _check("content", settings.content, pictures)
-    for style in settings.style:
-        _check("style", style, pictures)
+    named = [("content", settings.content), *(("style", style) for style in settings.style)]
     if settings.init not in STARTS:
-        _check("init", settings.init, (*STARTS, *pictures))
+        named.append(("init", settings.init))
+    for key, name in named:
+        _check(key, name, (*STARTS, *pictures) if key == "init" else pictures)
+        images.check(name, settings.size, settings.keep_aspect)
     if _is_path(settings.weights):
         _check("weights", settings.weights, ())
 

@@ -16,10 +16,9 @@ from nstbench.run.progress import quiet_start
 from nstbench.run.record import read_record
 from nstbench.run.schema import Status
 from nstbench.settings import inputs
-from nstbench.sweep import launchers, live, preview
+from nstbench.sweep import launchers, live, preview, summary
 from nstbench.sweep import plan as planning
 from nstbench.sweep.plan import Plan, Run, launch_order
-from nstbench.sweep.signals import stop_requests
 from nstbench.sweep.supervise import ELSEWHERE, GRACE_S, Outcome, is_complete, mark_failed
 
 NOT_STARTED = "not started"
@@ -48,14 +47,14 @@ def main(arguments: Sequence[str], multirun: bool = True, dry: bool = False) -> 
     interrupted = False
     if todo:
         preview.announce(survey)
-        with stop_requests(), live.LiveTable(todo, done=len(outcomes)):
+        with live.LiveTable(todo, done=len(outcomes)):
             returned, interrupted = _carry_out_all(plan, todo)
         outcomes |= returned
     again = ["-m", *_without_force(arguments)] if multirun else _without_force(arguments)
-    live.summary([(run, outcomes[run.directory]) for run in plan.runs], again)
+    summary.show([(run, outcomes[run.directory]) for run in plan.runs], again)
     if interrupted:
         return 130
-    return 0 if all(outcome.status in live.FINAL for outcome in outcomes.values()) else 1
+    return 0 if all(outcome.status in summary.FINAL for outcome in outcomes.values()) else 1
 
 
 def _carry_out_all(plan: Plan, todo: Sequence[Run]) -> tuple[dict[Path, Outcome], bool]:
@@ -140,7 +139,7 @@ def _finalise(run: Run, goes_on: bool, deadline: float) -> Outcome:
         return Outcome(run.directory, ELSEWHERE, str(owner))
     if is_complete(run, record):
         return Outcome(run.directory, record.status)
-    if record is not None and record.status not in (Status.RUNNING, *live.FINAL):
+    if record is not None and record.status not in (Status.RUNNING, *summary.FINAL):
         return Outcome(run.directory, record.status, record.error)
     if record is None and not (run.directory / "log.txt").exists():
         return Outcome(run.directory, NOT_STARTED)

@@ -1,9 +1,8 @@
-"""What a person sees of a sweep: who is done, running and left, and at the end one table.
+"""What a person sees of a sweep while it lasts: how many runs are done, running and left.
 
 It looks at the run directories alone, so it shows runs of any launcher, on any machine.
 """
 
-import shlex
 import sys
 import threading
 import time
@@ -16,20 +15,16 @@ from statistics import mean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 from nstbench.errors import RecordError
 from nstbench.run.record import read_record
 from nstbench.run.schema import Clocks, RunRecord, Status
 from nstbench.sweep.plan import Run
-from nstbench.sweep.supervise import Outcome
+from nstbench.sweep.supervise import log_tail
 
 POLL_S = 1.0  # seconds between two looks, each a few stat calls per run: nothing beside a run
 LOG_EVERY_S = 60.0  # seconds between two lines of a log while nothing changes
-LOG_WIDTH = 160  # columns of the last table where there is no terminal
 FINAL = (Status.COMPLETED, Status.DIVERGED)
-STYLES = {Status.COMPLETED: "green", Status.DIVERGED: "yellow", Status.FAILED: "red"}
 
 
 @dataclass
@@ -55,8 +50,8 @@ class LiveTable:
             for run in runs
         ]
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]}"),
+            BarColumn(bar_width=16), TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}"),
             console=self._console, transient=True, refresh_per_second=1,
             disable=not self._console.is_terminal,
         )  # fmt: skip
@@ -88,14 +83,15 @@ class LiveTable:
                 if seen.state != before:
                     record = _record(seen.run)
                     seen.clocks = record.clocks if record and seen.state in FINAL else None
-                    self._log(f"{seen.run.id}: {_started_or_ended(seen)}  ({self._counts()})")
+                    text = f"{seen.run.id}: {_started_or_ended(seen)}"
+                    self._tell(text, f"  ({self._counts()})", seen.state != "running")
         running = next((seen for seen in self._seen if seen.state == "running"), None)
-        where = f"  {running.run.id} epoch {running.epoch}/{running.run.epochs}" if running else ""
+        where = f"; {_phase(running)}" if running else ""
         done = sum(self._share(seen) for seen in self._seen)
         what, left = self._counts() + where, self._time_left()
         self._bars.update(self._task, completed=done, description=what, left=left)
         if time.monotonic() - self._logged > LOG_EVERY_S:
-            self._log(f"{what}  {left}")
+            self._tell(what, f"  {left}", ended=False)
 
     def _counts(self) -> str:
         states = Counter(seen.state for seen in self._seen)
@@ -121,64 +117,13 @@ class LiveTable:
         seconds = (start_s * states["left"] + epoch_s * epochs) / max(1, states["running"])
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
 
-    def _log(self, text: str) -> None:
+    def _tell(self, text: str, more: str, ended: bool) -> None:
+        """A line for a log; on a terminal, which shows the rest itself, for each run that ended."""
         self._logged = time.monotonic()
         if not self._console.is_terminal:
-            print(text, file=sys.stderr, flush=True)
-
-
-def summary(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> None:
-    """Print every run's status, and the command `again` that continues where some are not done."""
-    # No markup: settings and errors may have brackets of their own.
-    width = None if Console().is_terminal else LOG_WIDTH
-    console = Console(width=width, markup=False, highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run", overflow="fold")
-    table.add_column("settings", overflow="fold")
-    table.add_column("status")
-    for name in ("loss", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("note", overflow="fold")
-    own = _own_settings([run for run, _ in outcomes])
-    for run, outcome in outcomes:
-        style = STYLES.get(outcome.status, "")
-        status = Text(outcome.status, style)
-        table.add_row(run.id, " ".join(own[run.directory]), status, *_figures(run, outcome))
-    console.print(table)
-    counts = Counter(outcome.status for _, outcome in outcomes)
-    console.print(", ".join(f"{number} {status}" for status, number in counts.items()))
-    for folder in sorted({run.directory.parent for run, _ in outcomes}):
-        where = f"{folder}/<run>/: image.png, epochs.csv, trace.csv, run.json"
-        console.print(f"Pictures and CSVs: {where}", soft_wrap=True)
-    rest = sum(not _is_final(outcome) for _, outcome in outcomes)
-    if rest:
-        command = shlex.join(["python", "-m", "nstbench", *again])
-        console.print(f"To run again just what is not complete:\n  {command}", soft_wrap=True)
-
-
-def _figures(run: Run, outcome: Outcome) -> tuple[str, str, str]:
-    """Loss, seconds and note of one run."""
-    record = _record(run)
-    if not _is_final(outcome) or record is None or not record.final or not record.clocks:
-        return "", "", outcome.error or ""
-    loss = "not finite" if record.final.loss is None else f"{record.final.loss:.6g}"
-    return loss, f"{record.clocks.total_s:.1f}", "" if record.timing_valid else _warning(record)
-
-
-def _warning(record: RunRecord) -> str:
-    """Why a run's seconds are no timing: the first reason; the record has them all."""
-    first, *more = record.timing_notes or ["no reason given"]
-    return f"not a timing: {first}" + (f" (and {len(more)} more)" if more else "")
-
-
-def _own_settings(runs: Sequence[Run]) -> dict[Path, list[str]]:
-    """What each run was told that not all were told."""
-    shared = set.intersection(*(set(run.overrides) for run in runs))
-    return {r.directory: [text for text in r.overrides if text not in shared] for r in runs}
-
-
-def _is_final(outcome: Outcome) -> bool:
-    return outcome.status in FINAL
+            print(text + more, file=sys.stderr, flush=True)
+        elif ended:
+            self._console.print(text, soft_wrap=True, highlight=False)
 
 
 def _state(seen: _Seen) -> str:
@@ -198,7 +143,17 @@ def _started_or_ended(seen: _Seen) -> str:
     record = _record(seen.run)
     if record is None or record.final is None or record.clocks is None:
         return seen.state
-    return f"{seen.state} in {record.clocks.total_s:.1f} s, loss {record.final.loss}"
+    loss = "not finite" if record.final.loss is None else f"{record.final.loss:.4g}"
+    return f"{seen.state} in {record.clocks.total_s:.1f} s, loss {loss}"
+
+
+def _phase(seen: _Seen) -> str:
+    """Where a run is: its epoch, and before the first one the last word of its log."""
+    where = f"epoch {seen.epoch}/{seen.run.epochs}"
+    if not seen.epoch:
+        last = (log_tail(seen.run.directory) or ["starting"])[-1].strip()
+        where = last[:24] if last else "starting"
+    return f"{where} of {seen.run.id}"
 
 
 def _record(run: Run) -> RunRecord | None:

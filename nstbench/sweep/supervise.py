@@ -7,6 +7,7 @@ run that somebody else completed is complete.
 
 import atexit
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from nstbench.sweep.plan import Run
 GRACE_S = 30.0  # from the request to stop to the kill: a checkpoint
 ELSEWHERE = "running elsewhere"  # another process has the run: neither done nor failed
 LOG_TAIL = 15  # lines of the log that a failed run's record keeps
+# What TensorFlow's C++ side says of its own before its log level counts.
+GREETING = re.compile(r"[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl")
 TAKEN = 75  # a worker's exit code where another process has its run
 
 
@@ -131,10 +134,11 @@ def _write_failure(directory: RunDirectory, record: RunRecord, error: str) -> No
 
 
 def log_tail(directory: Path) -> list[str]:
-    """The last lines of a run's log."""
+    """The last lines of a run's log, without the framework's own greetings."""
     with suppress(OSError):
         text = (directory / "log.txt").read_text(errors="replace")
-        return text.rstrip().splitlines()[-LOG_TAIL:]
+        lines = [line for line in text.rstrip().splitlines() if not GREETING.match(line)]
+        return lines[-LOG_TAIL:]
     return []
 
 

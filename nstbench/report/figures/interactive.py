@@ -29,6 +29,7 @@ def plotly(plot: Plot, looks: Mapping[str, Look]) -> dict[str, Any]:
         "rows": [],
         "log_x": plot.log_x,
         "log_y": plot.log_y,
+        "distance": plot.log_y and not plot.points,  # losses, which have a lowest
         "notes": " ".join((plot.subtitle, *plot.notes)).strip(),
         "traces": {axis: _traces(plot, axis, looks) for axis in used},
     }
@@ -66,6 +67,7 @@ def plotly_ratios(ratios: Ratios) -> dict[str, Any]:
         "rows": [each.label for each in ratios.ratios],
         "log_x": False,
         "log_y": False,
+        "distance": False,
         "notes": ratios.subtitle,
         "traces": {"ratio": traces},
     }

@@ -23,6 +23,10 @@ from nstbench.report.tables.table import Table
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+ALTERED = (
+    "These are rows of the report's table with other settings, so its sentences are not judged "
+    "here; `suite=table1 repeats=3` runs them as they stand."
+)
 THUMBNAIL = 112
 
 
@@ -69,7 +73,8 @@ def lede(findings: Findings) -> str:
         )
     if not findings.rankings:
         return "No run has finished, so there is nothing to compare yet."
-    return answer(findings.rankings[0], margin)
+    altered = any(run.record.settings.get("reported_seconds") for run in runs)
+    return answer(findings.rankings[0], margin) + (f" {ALTERED}" if altered else "")
 
 
 def _environment() -> "Environment":

@@ -1,6 +1,7 @@
 """A table as numbers (CSV) and as text for people (Markdown, LaTeX, the page)."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ class Table:
         return self.name if self.name == "verdicts" else f"tables/{self.name}"
 
 
+PACKAGES = "Needs \\usepackage{booktabs,graphicx,siunitx}."
 MOST_TABLES = 8  # of one kind; further sets of comparable runs are counted, not shown
 
 
@@ -74,12 +76,19 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A `tabular` in booktabs style; every string is escaped."""
-    escaped = table.shown.astype(str).map(_latex_cell)
+    """A table in booktabs style, as wide as the page; every string is escaped."""
+    shown = table.shown.drop(columns="Picture", errors="ignore").astype(str)
+    escaped = shown.map(_latex_cell)
     escaped.columns = [_latex_cell(str(column)) for column in escaped]
-    body = escaped.style.hide(axis="index").to_latex(hrules=True)
-    comments = (" ".join(text.split()) for text in (table.title, table.caption, *table.notes))
-    return "".join(f"% {comment}\n" for comment in comments) + body
+    numeric = [shown[name].str.match(r"[-+\d—]").mean() > 0.5 for name in shown]
+    columns = "".join("r" if each else "l" for each in numeric)
+    body = escaped.style.hide(axis="index").to_latex(hrules=True, column_format=columns)
+    comments = (" ".join(text.split()) for text in (PACKAGES, table.caption, *table.notes))
+    return (
+        "".join(f"% {comment}\n" for comment in comments)
+        + f"\\begin{{table}}\n\\caption{{{_latex_cell(table.title)}}}\n"
+        + f"\\resizebox{{\\textwidth}}{{!}}{{%\n{body.rstrip()}}}\n\\end{{table}}\n"
+    )
 
 
 def _markdown_cell(text: str) -> str:
@@ -97,6 +106,8 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 
 def _latex_cell(text: str) -> str:
+    if re.fullmatch(r"-?[\d.]+e-?\d+", text):
+        return rf"\num{{{text}}}"
     return " ".join("".join(_LATEX.get(c, c) for c in text).split())
 
 

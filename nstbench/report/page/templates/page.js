@@ -17,21 +17,52 @@
       this.axes = root.querySelector(".axes");
       this.logX = root.querySelector(".log-x");
       this.logY = root.querySelector(".log-y");
+      this.distance = root.querySelector(".distance");
       this.hidden = new Set();
       this.choice.addEventListener("change", () => this.choose());
       this.axes.addEventListener("change", () => this.draw());
       this.logX.addEventListener("change", () => this.draw());
       this.logY.addEventListener("change", () => this.draw());
+      this.distance.addEventListener("change", () => this.draw());
       for (const list of root.querySelectorAll(".legend")) {
         list.addEventListener("click", (event) => this.press(event.target.closest("button")));
         list.addEventListener("dblclick", (event) => this.only(event.target.closest("button[data-series]")));
       }
       dark.addEventListener("change", () => this.draw());
       narrow.addEventListener("change", () => this.draw());
-      this.choose();
+      this.choose(false);
+      this.restore();
+      this.draw();
+      this.ready = true;
     }
 
-    choose() {
+    /* What is shown lives in the address, so that it can be sent: #plotter-curves?plot=...&over=... */
+    remember() {
+      if (!this.ready) return;
+      const state = new URLSearchParams({ plot: this.plot.name, over: this.axis() });
+      if (this.hidden.size) state.set("hide", [...this.hidden].join(","));
+      for (const box of ["logX", "logY", "distance"]) state.set(box, Number(this[box].checked));
+      history.replaceState(null, "", `#${this.root.id}?${state}`);
+    }
+
+    restore() {
+      const [id, query] = location.hash.slice(1).split("?");
+      if (id === this.root.id && query) {
+        const state = new URLSearchParams(query);
+        if (data.plots[state.get("plot")] && [...this.choice.options].some((each) => each.value === state.get("plot"))) {
+          this.choice.value = state.get("plot");
+          this.choose(false);
+        }
+        const axis = [...this.axes.querySelectorAll("input:not(:disabled)")].find((each) => each.value === state.get("over"));
+        if (axis) axis.checked = true;
+        for (const box of ["logX", "logY", "distance"]) this[box].checked = state.get(box) === "1";
+        const hide = new Set((state.get("hide") ?? "").split(",").filter(Boolean).map(Number));
+        this.show((series) => !hide.has(series), false);
+        this.root.scrollIntoView();
+      }
+    }
+
+    choose(draw = true) {
       const axis = this.axis();
       this.plot = data.plots[this.choice.value];
       this.hidden.clear();
@@ -50,7 +81,7 @@
       this.logX.checked = this.plot.log_x;
       this.logY.checked = this.plot.log_y;
       this.root.querySelector(".hint").textContent = this.plot.notes;
-      this.draw();
+      if (draw) this.draw();
     }
 
     axis() {
@@ -67,14 +98,14 @@
     }
 
     /* Shows the series for which `wanted` holds and hides the others. */
-    show(wanted) {
+    show(wanted, draw = true) {
       const list = this.root.querySelector(".legend:not([hidden])");
       for (const button of list.querySelectorAll("button[data-series]")) {
         const series = Number(button.dataset.series);
         wanted(series) ? this.hidden.delete(series) : this.hidden.add(series);
         button.setAttribute("aria-pressed", String(wanted(series)));
       }
-      this.draw();
+      if (draw) this.draw();
     }
 
     toggle(button) {
@@ -88,7 +119,9 @@
 
     draw() {
       const axis = this.plot.axes.find((each) => each.key === this.axis());
-      const traces = this.plot.traces[axis.key].map((trace) => this.dressed(trace));
+      const lowest = this.distance.checked && this.plot.distance ? this.lowest() : 0;
+      const traces = this.plot.traces[axis.key].map((trace) => this.above(this.dressed(trace), lowest));
+      this.remember();
       this.canvas.setAttribute("aria-label", `${this.plot.title}: ${this.plot.y} over ${axis.label}`);
       Plotly.react(this.canvas, traces, this.layout(axis.label, traces), {
         displaylogo: false,
@@ -96,6 +129,18 @@
         toImageButtonOptions: { format: "svg", filename: this.plot.name, scale: 1 },
         responsive: true,
       });
+    }
+
+    /* The lowest loss of any curve of the plot, shown or not. */
+    lowest() {
+      const all = Object.values(this.plot.traces).flat().filter((trace) => trace.meta.series >= 0);
+      return Math.min(...all.flatMap((trace) => trace.y));
+    }
+
+    above(trace, lowest) {
+      if (!lowest) return trace;
+      const y = trace.y.map((value) => (value > lowest ? value - lowest : null));
+      return { ...trace, y, visible: trace.visible && !trace.fill };
     }
 
     dressed(trace) {
@@ -157,14 +202,14 @@
       const values = (name) => traces.flatMap((trace) => (trace.visible ? trace[name] : []));
       return {
         xaxis: axis(label, this.logX.checked, values("x")),
-        yaxis: this.plot.rows.length ? this.rows() : axis(this.plot.y, this.logY.checked, values("y")),
+        yaxis: this.plot.rows.length ? this.rows() : axis(this.distance.checked && this.plot.distance ? "loss above the lowest" : this.plot.y, this.logY.checked, values("y")),
         font: { family: colour("--sans"), size: narrow.matches ? 12 : 13.5, color: colour("--ink") },
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
         margin: { l: 48, r: 12, t: 12, b: 44 },
         showlegend: false,
-        uirevision: `${this.plot.name} ${label} ${this.logX.checked} ${this.logY.checked}`, // zoom stays
+        uirevision: `${this.plot.name} ${label} ${this.logX.checked} ${this.logY.checked} ${this.distance.checked}`, // zoom stays
         hovermode: "closest",
         dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       };

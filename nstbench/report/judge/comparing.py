@@ -1,0 +1,167 @@
+"""One comparison of a claim: its runs, their pairs, the ratio, and whether it is decided."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from nstbench.report.data import select
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.select import Selected
+from nstbench.report.data.settings import Claim, ReportSettings, Row, Sides
+from nstbench.report.judge import decide, pairs
+from nstbench.report.judge.decide import Decision
+from nstbench.report.judge.metrics import Metric
+from nstbench.report.judge.pairs import Pairs
+from nstbench.report.judge.statistics import Estimate, log_ratios, paired_ratio, pairs_needed
+from nstbench.report.judge.targets import Targets
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The runs that a claim's comparisons may be made of.
+
+    timed: those of one machine and problem; family: those of problems that differ in their
+    pictures alone; targets: of each of those problems.
+    """
+
+    timed: tuple[RecordedRun, ...]
+    family: tuple[RecordedRun, ...]
+    targets: Mapping[str, Targets]
+
+    def runs(self, metric: Metric) -> tuple[RecordedRun, ...]:
+        return self.timed if metric.is_timed else self.family
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two competitors as they were run, and the ratio a/b of a metric.
+
+    `more` is about how many more pairs should decide it, 0 where it is decided, None where more
+    than can be run would be needed; `rows` are those of the report's table that it is about.
+    """
+
+    sides: Sides
+    names: tuple[str, str]
+    selected: tuple[Selected, Selected]
+    found: Pairs
+    estimate: Estimate
+    decision: Decision
+    more: int | None
+    rows: tuple[Row | None, Row | None]
+
+    @property
+    def reported_ratio(self) -> float | None:
+        a, b = self.rows
+        return a.reported_seconds / b.reported_seconds if a and b else None
+
+    @property
+    def is_of_equal_length(self) -> bool:
+        """Whether both sides were planned for as many steps."""
+        a, b = (each.runs[0].steps if each.runs else None for each in self.selected)
+        return a == b
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """How the comparisons of one claim are made, by one metric."""
+
+    claim: Claim
+    metric: Metric
+    settings: ReportSettings
+    scope: Scope
+
+    @property
+    def margin(self) -> float:
+        own = self.claim.margin
+        return self.settings.claims.margin if own is None else own
+
+    @property
+    def alpha(self) -> float:
+        return 1 - self.settings.claims.level
+
+    def compare(self, sides: Sides) -> Comparison:
+        """The comparison of two sides."""
+        wanted = [self.settings.claims.common | side for side in (sides.a, sides.b)]
+        runs = self.scope.runs(self.metric)
+        selected = [select.select(runs, each) for each in wanted]
+        found = self._pairs(selected)
+        estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
+        decision = self.decided(found, selected, self.alpha)
+        presets = self.settings.presets
+        names = [
+            own.name if own.runs else select.in_words(each, presets)
+            for own, each in zip(selected, wanted, strict=True)
+        ]
+        return Comparison(
+            sides,
+            tuple(names),
+            tuple(selected),
+            found,
+            estimate,
+            decision,
+            self._more(found) if decision is Decision.NOT_DECIDED else 0,
+            tuple(self.settings.table.matching(each) for each in wanted),
+        )
+
+    def _pairs(self, selected: Sequence[Selected]) -> Pairs:
+        a, b = (each.runs for each in selected)
+        value = self._value
+        if not self.metric.is_timed:
+            return pairs.by_pictures(a, b, value)
+        return pairs.in_time(a, b, value, self.settings.claims.neighbours_s)
+
+    def _value(self, run: RecordedRun) -> float | None:
+        return self.metric.value(run, self.scope.targets)
+
+    def decided(self, found: Pairs, selected: Sequence[Selected], alpha: float) -> Decision:
+        """One comparison at a level. A deterministic metric on one pair of pictures is decided for
+        that pair."""
+        if not all(each.runs for each in selected):
+            return Decision.NOT_RUN
+        alone = found.n == 1 and not self.metric.is_timed
+        if not alone and found.n < self.settings.claims.fewest_repeats:
+            return Decision.NOT_DECIDED
+        margin = math.log1p(self.margin)
+        logs = log_ratios(found.a, found.b)
+        if alone or not np.isfinite(logs).all():
+            estimate = paired_ratio(found.a, found.b)
+            point = math.log(estimate.ratio) if 0 < estimate.ratio < math.inf else None
+            if point is None and estimate.failures and not math.isnan(estimate.ratio):
+                point = math.copysign(math.inf, estimate.failures)
+            if point is None:
+                return Decision.NOT_DECIDED
+            return decide.decide(
+                self.claim.expect, decide.Bounds(np.float64(point), np.float64(point)), margin
+            )
+        own = decide.bounds(logs.mean(), logs.std(ddof=1), found.n, alpha)
+        return decide.decide(self.claim.expect, own, margin)
+
+    def combined(self, compared: Sequence[Comparison]) -> tuple[Decision, int]:
+        """The decision on the whole claim, and in how many comparisons it holds."""
+        judged = [partial(self.decided, each.found, each.selected) for each in compared]
+        return decide.combine(self.claim.quantifier, judged, self.alpha)
+
+    def _more(self, found: Pairs) -> int | None:
+        """About how many more pairs decide this comparison, at the levels that its claim needs."""
+        fewest, n = self.settings.claims.fewest_repeats, found.n
+        if n < 2:
+            return fewest - n
+        logs = log_ratios(found.a, found.b)
+        if not np.isfinite(logs).all():
+            return None
+        total = pairs_needed(logs, self._is_decided)
+        return None if total is None else max(total, fewest, n + 1) - n
+
+    def _is_decided(self, mean: np.ndarray, spread: np.ndarray, n: np.ndarray) -> np.ndarray:
+        expect, margin = self.claim.expect, math.log1p(self.margin)
+        k = len(self.claim.comparisons)
+        support, refute = decide.alphas(self.claim.quantifier, k, self.alpha)
+        decided = (
+            decide.bounds(mean, spread, n, support).holds(expect, margin)
+            | decide.bounds(mean, spread, n, refute).fails(expect, margin)
+            | decide.bounds(mean, spread, n, self.alpha).equal(expect, margin)
+        )
+        return decided & (n >= self.settings.claims.fewest_repeats)
