@@ -53,7 +53,7 @@ def heed_interrupts():
 def behaving(folder):
     """Contents after which the toy behaves so; they are looked for before anything starts."""
     for name in ("raises", "killed", "hangs"):
-        (folder / name).write_text(name)
+        Image.new("RGB", (64, 64)).save(folder / name, format="PNG")
 
 
 def sweep(folder, *arguments, **options):
