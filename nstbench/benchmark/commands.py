@@ -102,7 +102,14 @@ def _command(
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     stopped = "stopped; the same command continues"
-    return errors.exit_code(program, lambda: action(read(given.joined(arguments))), stopped)
+    return errors.exit_code(program, lambda: action(_quietly_read(arguments)), stopped)
+
+
+def _quietly_read(arguments: Sequence[str]) -> Request:
+    from nstbench.run.progress import quiet_start
+
+    with quiet_start():  # an optimizer from outside may bring a backend, which greets
+        return read(given.joined(arguments))
 
 
 def _interrupt(number, frame):

@@ -24,7 +24,9 @@ class Settings(Protocol):
 
     target: str
     box: bool
-    options: Mapping[str, Any]
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ class Epoch:
 class Minimisation(Protocol):
     """One image on its way down. `state` and `restore` carry all that the next step depends on."""
 
-    resumable: bool
+    @property
+    def resumable(self) -> bool:
+        """Whether `state` holds all that a continuation needs."""
 
     @property
     def image(self) -> np.ndarray:

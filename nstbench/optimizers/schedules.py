@@ -27,7 +27,9 @@ class Settings(Protocol):
 
     name: str
     target: str | None
-    options: Mapping[str, Any]
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 def build(settings: Settings, total_steps: int) -> Schedule | None:

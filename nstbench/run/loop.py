@@ -52,7 +52,9 @@ def run(settings: Settings, listener: Listener, setup: Setup | None = None) -> R
         finally:
             if session is not None:
                 session.minimisation.close()
-        return directory.read_record()
+        written = directory.read_record()
+        assert written is not None  # `publish` wrote it
+        return written
 
 
 class _Loop:

@@ -27,6 +27,7 @@ def picture(picture: Picture) -> schema.Picture:
 def of_problem(settings: Settings, problem: Problem) -> dict[str, Any]:
     """The record's fields that say which problem it is."""
     weights = problem.extractor.weights
+    assert weights is not None  # `networks.build` fills it in
     checksums = {
         "content": problem.content.sha256,
         "style": [style.sha256 for style in problem.styles],

@@ -30,7 +30,9 @@ class Session:
         self.setup = setup
         self.settings, self.directory, self.listener = settings, directory, listener
         self.terms = list(settings.objective.terms)
-        self.status, self.error, self.finished_early = Status.RUNNING, None, None
+        self.status = Status.RUNNING
+        self.error: str | None = None
+        self.finished_early: str | None = None
         self.notes: list[str] = list(setup.notes)
         self.load_before = machine.load()
         listener.stage("loading the network")
@@ -107,7 +109,7 @@ class Session:
         notes = self.notes + machine.timing_notes(load["start"], load["end"])
         seconds = {f"{name}_s": value for name, value in self.clocks.seconds.items()}
         return RunRecord(
-            schema_version=schema.SCHEMA_VERSION,
+            schema_version=schema.SCHEMA_VERSION,  # type: ignore[call-arg]
             id=identity.run_id(settings),
             status=self.status,
             error=self.error,

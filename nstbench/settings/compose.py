@@ -214,7 +214,7 @@ def _base(
     chosen = dict(composed.hydra.runtime.choices) | dict(groups)
     OmegaConf.set_struct(composed, False)
     del composed["hydra"]
-    tree = OmegaConf.to_container(composed, resolve=False)
+    tree: Any = OmegaConf.to_container(composed, resolve=False)
     for group in FROM_OUTSIDE:
         if _is_outside(group, chosen[group], folders):
             tree[group] = {}  # what an experiment says there is for the one that it names

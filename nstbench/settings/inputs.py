@@ -17,7 +17,8 @@ def check(settings: Settings) -> None:
         named.append(("init", settings.init))
     for key, name in named:
         _check(key, name, (*STARTS, *pictures) if key == "init" else pictures)
-        images.check(name, settings.size, settings.keep_aspect)
+        if Path(name).expanduser().is_file():
+            images.check(name, settings.size, settings.keep_aspect)
     if _is_path(settings.weights):
         _check("weights", settings.weights, ())
 
