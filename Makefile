@@ -20,13 +20,13 @@ quickstart: install
 CONTRACTS := nstbench/optimizers/contract.py nstbench/optimizers/minimise.py \
 	nstbench/engine/base.py nstbench/engine/__init__.py nstbench/transfer/terms.py \
 	nstbench/transfer/objective.py nstbench/transfer/problem.py nstbench/outside.py \
-	nstbench/run nstbench/settings
+	nstbench/settings $(filter-out nstbench/run/lock.py,$(wildcard nstbench/run/*.py))
 
 check: install
 	$(BIN)/ruff format --check nstbench tests
 	$(BIN)/ruff check nstbench tests
 	$(BIN)/mypy $(CONTRACTS)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadscope
