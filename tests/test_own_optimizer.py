@@ -14,10 +14,8 @@ from nstbench.transfer import problem as problems
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / "golden"
-RATE, BETA, STEPS = 0.02, 0.8, 20
-# The golden notes' float32 noise of RMSprop at this rate, the nearest method that they list: steps
-# of one length amplify the last bits once the picture's flat areas have been left.
-NOISE = ((8, 1e-3), (20, 3e-2))
+RATE, BETA, STEPS = 0.002, 0.8, 20  # gentle: no step amplifies the last bits
+NOISE = 1e-5  # Adam's float32 deviation over 16 steps (tests/test_golden.py)
 
 
 def readme_file():
@@ -40,8 +38,8 @@ def test_the_readme_s_optimizer_is_its_rule_in_numpy(tmp_path):
     file.write_text(source)
     settings = compose.resolve(
         [
-            f"content={GOLDEN / 'content.png'}", f"style={GOLDEN / 'style.png'}", "size=64", "kernels=direct",
-            f"optimizer={file}:MyAdam", f"lr={RATE}", f"optimizer.beta={BETA}",
+            f"content={GOLDEN / 'content.png'}", f"style={GOLDEN / 'style.png'}", "size=64",
+            "kernels=direct", f"optimizer={file}:MyAdam", f"lr={RATE}", f"optimizer.beta={BETA}",
         ]
     )  # fmt: skip
     engine = engines.load("cpu")
@@ -60,7 +58,5 @@ def test_the_readme_s_optimizer_is_its_rule_in_numpy(tmp_path):
         step = RATE * gradient / np.sqrt(np.mean(np.square(gradient)))
         velocity = BETA * velocity - step
         x = np.clip(x + velocity, 0.0, 1.0)
-    deviation = np.abs(losses / expected - 1)
-    for steps, tolerance in NOISE:
-        assert deviation[:steps].max() < tolerance
+    np.testing.assert_allclose(losses, expected, rtol=NOISE)
     assert losses.min() < 0.5 * losses[0]
