@@ -20,11 +20,6 @@ from nstbench.optimizers.contract import Evaluation
 SMALLEST = (1, 2, 2, 3)  # the shape of the picture that a transformation is tried on
 
 
-def is_transformation(thing: Any) -> bool:
-    """Whether `thing` is what optax calls a gradient transformation."""
-    return all(callable(getattr(thing, name, None)) for name in ("init", "update"))
-
-
 def create(
     target: str,
     factory: Callable,

@@ -101,12 +101,6 @@ def shown(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", errors="replace")
 
 
-def is_folder(source: str) -> bool:
-    """Whether `source` is a folder; a built-in name never is, whatever lies in the current one."""
-    builtin = source in (*builtin_contents(), *builtin_styles())
-    return not builtin and os.path.isdir(os.path.expanduser(source))
-
-
 def in_folder(folder: str) -> list[str]:
     """Paths of the pictures in `folder`, by name; other files and subfolders are passed over.
 
