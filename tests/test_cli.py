@@ -173,7 +173,7 @@ def test_a_completed_run_is_not_computed_again(tmp_path):
     directory = only_run(tmp_path)
     before = (directory / "run.json").read_bytes()
     code, output, _ = command(tmp_path, "epochs=3")
-    assert code == 0 and "complete already" in output
+    assert code == 0 and "complete already (completed on " in output
     assert (directory / "run.json").read_bytes() == before
     assert command(tmp_path, "epochs=3", "force=true")[0] == 0
     assert (directory / "run.json").read_bytes() != before

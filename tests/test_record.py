@@ -1,6 +1,7 @@
 """The run directory: whatever kills the writer, no row is lost, doubled or read by half."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -67,9 +68,9 @@ def test_what_is_written_is_read_back(tmp_path):
         assert state["epoch"] == 2 and list(state["image"]) == [0, 1, 2, 3, 4, 5]
         run.clear_checkpoint()
         assert run.load_checkpoint() is None
+        assert run.frame_path(10) == run.path / "frames" / "epoch_00010.png"
     rows = read_rows(run.path / "epochs.csv", EPOCH_COLUMNS)
     assert [float(rows[0]["loss"]), rows[1]["loss"]] == [0.1 + 0.2, "nan"]
-    assert run.frame_path(10) == run.path / "frames" / "epoch_00010.png"
 
 
 def test_rows_are_in_the_system_as_soon_as_they_are_appended(tmp_path):
@@ -101,6 +102,34 @@ def test_resuming_cuts_both_tables_back_to_the_checkpoint(tmp_path):
     assert epochs_of(tmp_path) == [1, 2]
     rows = read_rows(tmp_path / "trace.csv", TRACE_COLUMNS)
     assert [int(row["evaluation"]) for row in rows] == [1, 2, 3, 4]
+
+
+WRITES = {
+    "trace": lambda run: run.append_trace(trace(2)),
+    "epoch": lambda run: run.append_epoch(row(2)),
+    "checkpoint": lambda run: run.save_checkpoint({"x": np.zeros(1)}),
+    "record": lambda run: run.write_record(RunRecord.model_validate(RECORD)),
+    "frame": lambda run: run.frame_path(2),
+    "picture": lambda run: run.picture_path(),
+    "rows": lambda run: run.start_rows(),
+    "clear": lambda run: run.clear(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_whoever_lost_the_directory_writes_nothing_more(tmp_path, write):
+    """After a takeover not one row, picture or state of the old owner reaches the new one's."""
+    with RunDirectory(tmp_path) as run:
+        run.start_rows()
+        run.append_trace(trace(1))
+        run.append_epoch(row(1))
+        other = {"kernel": "elsewhere", "pid": 1, "started": "1", "since": "yesterday"}
+        (tmp_path / "lock.1").write_text(json.dumps(other))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(LockedError, match="taken over"):
+            write(run)
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
 
 
 @pytest.mark.parametrize("damage", [[1, 1, 2], [1, 3], [2, 3], []])

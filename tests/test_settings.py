@@ -1,5 +1,6 @@
 """From arguments to frozen settings: choices, values, names of files, things from outside."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -363,6 +364,30 @@ def test_paths_and_ways_of_running_are_no_part_of_the_identity(here):
     found = {identity.run_id(resolve([other])) for other in others}
     assert len(found) == len(others) and base not in found
     assert base.startswith("adam-lr0.02-e50x5-")
+
+
+@pytest.mark.parametrize(
+    ("same", "other"),
+    [
+        (["device=cpu"], ["device=cpu", "kernels=fast"]),
+        (["device=gpu:1"], ["device=gpu", "kernels=direct"]),
+        (["precision=float64"], ["precision=float64", "kernels=direct"]),
+    ],
+)
+def test_the_identity_holds_the_kernels_and_the_device_that_are_used(same, other):
+    chosen = [identity.identity(resolve(each)) for each in (same, other)]
+    assert chosen[0] == chosen[1] and chosen[0]["kernels"] != "auto"
+
+
+def test_runs_on_different_devices_have_different_names(monkeypatch):
+    """On a results folder that machines share. What `auto` is only the machine that runs knows."""
+    named = [["device=cpu"], ["device=gpu"], ["device=cpu", "kernels=direct"], []]
+    assert len({identity.run_id(resolve(each)) for each in named}) == 4
+    known = identity.identity(resolve([]))
+    assert (known["device"], known["kernels"]) == ("auto", "auto")
+    if importlib.util.find_spec("torch"):
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+        assert identity.identity(resolve([]))["kernels"] == "direct"
 
 
 def test_the_reference_measures_every_run_alike():

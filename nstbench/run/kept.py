@@ -119,7 +119,7 @@ class _NotCompiling:
 def problem_key(settings: Settings) -> str:
     """Equal for settings of one problem: same pictures under the same names, same objective."""
     chosen = identity.identity(settings)
-    names = [settings.content, settings.style, settings.weights]
+    names = [settings.content, settings.style, settings.weights, settings.device]
     return identity.digest([names, {name: chosen[name] for name in PROBLEM}])
 
 

@@ -81,7 +81,8 @@ class Progress:
         self._bars.stop()
         console = Console()
         if already:
-            console.print(f"This run is complete already ({record.status}); force=true repeats it.")
+            how = f"{record.status} on {_device(record)}"
+            console.print(f"This run is complete already ({how}); force=true repeats it.")
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, value in _facts(record, directory):
             table.add_row(name, value)
@@ -93,6 +94,13 @@ class Progress:
         if force or time.monotonic() - self._logged >= LOG_EVERY_S:
             self._logged = time.monotonic()
             print(text, file=sys.stderr, flush=True)
+
+
+def _device(record: RunRecord) -> str:
+    """What a run was computed on: "CPU, fast kernels"."""
+    used = record.machine
+    kernels = f", {used['kernels']} kernels" if used.get("kernels") else ""
+    return " and ".join(used.get("devices") or ["an unknown device"]) + kernels
 
 
 def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:

@@ -210,7 +210,14 @@ class RunDirectory:
         for path in [self.path / name for name in names] + list(self.path.glob("frames/*.png")):
             path.unlink(missing_ok=True)
 
+    def picture_path(self) -> Path:
+        """Where the run's picture is to be written."""
+        self._lock.check()
+        return self.path / "image.png"
+
     def frame_path(self, epoch: int) -> Path:
+        """Where a snapshot is to be written."""
+        self._lock.check()
         folder = self.path / "frames"
         try:
             folder.mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ def publish(session: Session) -> None:
         }
     with session.clocks.measure("io"):
         if np.isfinite(pixels).all():
-            images.save(session.directory.path / "image.png", shown)
+            images.save(session.directory.picture_path(), shown)
     if session.status == Status.RUNNING:
         session.status = Status.COMPLETED
     session.directory.write_record(session.record(**results))

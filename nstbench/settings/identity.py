@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nstbench import outside
+from nstbench import hardware, outside
 from nstbench.settings import targets
 from nstbench.settings.model import OptimizerSettings, Settings
 
@@ -26,8 +26,12 @@ NOT_PROBLEM = {
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What changes a run's numbers; pictures, weights and code by content, never by path."""
+    """What changes a run's numbers; pictures, weights and code by content, never by path.
+
+    Device and kernels are those that are used, as far as the settings tell (`hardware`).
+    """
     chosen = settings.model_dump(exclude=NOT_IDENTITY)
+    kind, backend = hardware.kind(settings.device), settings.backend
     terms = chosen["objective"]["terms"]
     return chosen | {
         "schema": SCHEMA_OF_IDENTITY,
@@ -39,6 +43,8 @@ def identity(settings: Settings) -> dict[str, Any]:
         "style": [_content_of(style) for style in settings.style],
         "init": _content_of(settings.init),
         "weights": _content_of(settings.weights),
+        "device": kind,
+        "kernels": hardware.kernels(settings.kernels, kind, backend, settings.precision),
     }
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nstbench import outside
+from nstbench.cost.record import Record
 from nstbench.files import conf_dir
-from nstbench.report.data import select
+from nstbench.report.data import costs, select
 from nstbench.report.data.presets import read_yaml
 from nstbench.report.data.reader import Damage, RecordedRun, Runs
 from nstbench.report.data.settings import ReportSettings
@@ -32,6 +33,7 @@ class Findings:
     results: Path  # the folder of `runs/`
     runs: Sequence[RecordedRun]
     damaged: Sequence[Damage]
+    costs: Sequence[Record]  # sessions on what a step costs
     settings: ReportSettings
     verdicts: Sequence[Verdict]
     rankings: Sequence[Ranking]  # of the largest problems
@@ -66,13 +68,15 @@ class Section:
 
 def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
     """Judge and rank the runs that were read."""
+    sessions, damaged = costs.read(results)
     methods = {run.method: run.preset for run in found.runs}
     return Findings(
         results,
         found.runs,
-        found.damaged,
+        [*found.damaged, *damaged],
+        sessions,
         settings,
-        verdicts.judge(settings, found.runs),
+        verdicts.judge(settings, found.runs, sessions),
         curves.rankings(found.runs, settings.claims.margin),
         looks.assign(methods),
     )
