@@ -46,7 +46,7 @@ def results(folder: str | Path = "results") -> Results:
 
 
 def settings(run: RecordedRun) -> dict[str, Any]:
-    """The settings of a run by the names that they have on the command line, none of them nested."""
+    """The settings of a run under the names of the command line, none of them nested."""
     flat = dict(_flat(run.record.settings))
     named = {_name(key): value for key, value in flat.items()}
     return {key: "+".join(map(str, v)) if isinstance(v, list) else v for key, v in named.items()}
@@ -82,5 +82,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 
 def _name(key: str) -> str:
-    """`optimizer.options.beta_1` as it is typed: `optimizer.beta_1`; `optimizer.name` is the group."""
+    """`optimizer.options.beta_1` as it is typed, `optimizer.beta_1`; a `.name` is its group's."""
     return key.replace(".options.", ".").replace(".terms.", ".").removesuffix(".name")
