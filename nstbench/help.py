@@ -15,6 +15,7 @@ nstbench: an optimizer benchmark on one real problem, neural style transfer with
   python -m nstbench report                                        figures, tables, verdicts
   python -m nstbench check | cost | benchmark | score              how good, how dear, how sound
   python -m nstbench speed | visualize | animate                   each with its own --help
+  python -m nstbench from image.png                                what made a picture, once more
 
 Settings (name=value, any order; conf/config.yaml explains them all):
   content  style  init  size  lr  epochs  steps_per_epoch  seed  snapshots  weights  kernels  out

@@ -30,7 +30,10 @@ FLOORS = (
     ("cli",),
 )
 # Beside the floors: what reads records, and programs of their own on top of the rest.
-BESIDE = ("", "__main__", "report", "speed", "visualize", "style_transfer", "animate")
+BESIDE = (
+    "", "__main__", "report", "speed", "visualize", "style_transfer", "animate", "again", "export",
+    "sheet",
+)  # fmt: skip
 BACKENDS = {"tensorflow", "jax", "torch"}
 # An adapter of a library that is bound to one backend names it; the speed command has rivals.
 MAY_NAME_A_BACKEND = ("engine", "optimizers.optax_adapter", "speed")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nstbench.errors import LockedError, SettingsError
+from nstbench.errors import LockedError, RecordError, SettingsError
 from nstbench.optimizers import minimise
 from nstbench.pictures import images
 from nstbench.run import loop as runner
@@ -322,18 +322,18 @@ def test_an_error_while_publishing_is_on_record(settle, monkeypatch):
     settings = settle()
     save = images.save
 
-    def full(path, pixels):
+    def full(path, pixels, text=None):
         if path.name == "image.png":
             raise OSError(28, "No space left on device")
-        save(path, pixels)
+        save(path, pixels, text)
 
     with monkeypatch.context() as patch:
         patch.setattr(images, "save", full)
-        with pytest.raises(OSError):
+        with pytest.raises(RecordError, match="cannot write .*image.png: the disk is full"):
             runner.run(settings, Watch())
     with RunDirectory(identity.run_directory(settings)) as directory:
         record = directory.read_record()
-    assert record.status == Status.FAILED and "No space" in record.error
+    assert record.status == Status.FAILED and "the disk is full" in record.error
     assert runner.run(settings, Watch()).status == Status.COMPLETED
 
 

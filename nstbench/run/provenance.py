@@ -7,8 +7,10 @@ from typing import Any
 
 from nstbench import outside
 from nstbench.engine.base import Engine
+from nstbench.errors import RecordError
 from nstbench.pictures.images import Picture
 from nstbench.run import machine, schema
+from nstbench.run.lock import reason
 from nstbench.settings import identity
 from nstbench.settings.model import Settings
 from nstbench.transfer.problem import Problem
@@ -65,4 +67,7 @@ def keep_source(settings: Settings, directory: Path) -> None:
     if "sha256" in settings.optimizer.source:
         file = outside.source_file(settings.optimizer.target)
         if file is not None and file.is_file():
-            shutil.copyfile(file, directory / file.name)
+            try:
+                shutil.copyfile(file, directory / file.name)
+            except OSError as error:
+                raise RecordError(f"cannot keep {file.name}: {reason(error)}") from error

@@ -231,6 +231,8 @@ def _read_record(path: Path) -> RunRecord:
         raise _DamagedFile(path.name, error.lineno, str(error.colno), message) from None
     except UnicodeDecodeError:
         raise _DamagedFile(path.name, None, None, "is not text in UTF-8") from None
+    except RecursionError:
+        raise _DamagedFile(path.name, None, None, "is nested too deep") from None
     if not isinstance(document, dict):
         raise _DamagedFile(path.name, 1, None, "holds no JSON object")
     version = document.get("schema", 0)
