@@ -185,6 +185,9 @@ def _open(source: Source) -> tuple[str, Image.Image]:
 
 
 def _name(source: str | Path) -> str:
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise ImageError(f"a {kind} is no picture; a name, a path, an array, a Pillow image are")
     return shown(Path(source).name)
 
 

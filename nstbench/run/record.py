@@ -114,6 +114,14 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return list(csv.DictReader(lines[1:], fieldnames=names))
 
 
+def start_loss(directory: Path) -> float | None:
+    """The loss before a run's first update; None where it is not on record."""
+    with suppress(RecordError, ValueError, KeyError):
+        for row in read_rows(directory / "trace.csv", ()):
+            return float(row["loss"])
+    return None
+
+
 def snapshots(directory: Path, epochs: int) -> dict[int, Path]:
     """Pictures that a run of `epochs` epochs kept, by epoch: 0 its start, the last its result."""
     kept = {}

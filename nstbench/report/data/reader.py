@@ -156,6 +156,12 @@ class RecordedRun:
         return int(self.epochs["evaluations"].iloc[-1]) if len(self.epochs) else 0
 
     @property
+    def ends_above_start(self) -> bool:
+        """Whether the saved picture's loss is higher than that of the start: a rate too large."""
+        end, trace = self.record.final.loss if self.record.final else None, self.trace
+        return end is not None and len(trace) > 0 and end > trace["loss"].iloc[0]
+
+    @property
     def experiment(self) -> str | None:
         return self.setup.experiment
 
