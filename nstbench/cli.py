@@ -28,6 +28,8 @@ COMMANDS = {
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",
+    "sheet": "nstbench.sheet.commands",
+    "export": "nstbench.export.commands",
 }
 
 

@@ -7,7 +7,7 @@ fatal and never half used.
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,13 +201,16 @@ class _DamagedFile(Exception):
 
 def read(results: Path) -> Runs:
     """Every run directory in `results/runs`."""
-    runs, damaged = [], []
-    known = presets.load()
     folder = Path(results) / "runs"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return read_directories(p for p in paths if p.is_dir() and not p.name.startswith("."))
+
+
+def read_directories(paths: Iterable[Path]) -> Runs:
+    """The runs in these directories."""
+    runs, damaged = [], []
+    known = presets.load()
     for path in paths:
-        if not path.is_dir() or path.name.startswith("."):
-            continue
         try:
             runs.append(read_run(path, known))
         except _DamagedFile as damage:
