@@ -1,4 +1,4 @@
-"""`python -m nstbench export TOOL [PATH ...]`: recorded runs in TensorBoard, MLflow, W&B, Trackio."""
+"""`python -m nstbench export TOOL [PATH ...]`: recorded runs for TensorBoard and its like."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ python -m nstbench export TOOL [PATH ...] [name=value ...]: recorded runs for an
   python -m nstbench export trackio results project=mine
 
 TOOL is tensorboard, mlflow, wandb or trackio, each an extra: pip install 'nstbench[mlflow]'.
-PATH is a results folder (results unless given) or the directory of a run. Steps are evaluations, the
+PATH is a results folder (results unless given) or the directory of a run. Steps are evaluations,
 settings become parameters, final loss, SSIM and seconds a summary; pictures go along. Exporting
 again replaces what there was of a run.
 
   to=...            tensorboard: a folder; mlflow: a tracking URI; wandb: a folder for its files.
-                    Unless given: results/export/tensorboard, sqlite:///results/export/mlflow.db, ...
+                    Unless given: results/export/tensorboard, sqlite:///results/export/mlflow.db
   project=nstbench  mlflow's experiment; the project of wandb and trackio
   --follow          tensorboard only: look for new epochs every 2 s, until Ctrl-C
 """
