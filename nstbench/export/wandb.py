@@ -35,7 +35,8 @@ class Writer:
         """Write a run; one with the same identity is replaced."""
         made = wandb.init(
             project=self._project, dir=self._folder, name=run.label,
-            config=contents.parameters(run), id=re.sub(r"[^\w.-]", "_", run.id), group=run.problem, tags=[str(run.status)],
+            config=contents.parameters(run), id=re.sub(r"[^\w.-]", "_", run.id),
+            group=run.problem, tags=[str(run.status)],
             settings=wandb.Settings(console="off", silent=True, disable_git=True),
         )  # fmt: skip
         pictures = contents.pictures(run)
