@@ -258,11 +258,11 @@ def test_f6_a_worker_that_is_stopped_alone_ends_its_sweep(tmp_path, ignored):
 @pytest.mark.parametrize(
     "argument",
     [
-        "size=999999999", "size=100000", "style=[]", "style=5", "style=[[wave]]", "content=small.png",
-        "style=nowhere.png", "content=folder.png", "init=nosuch", "weights=nowhere.npz",
+        "size=999999999", "size=100000", "style=[]", "style=5", "style=[[wave]]",
+        "content=small.png", "style=nowhere.png", "content=folder.png", "init=nosuch", "weights=nowhere.npz",
         "style_blend=[0,0]", "style_blend=[-1,1]", "optimizer=adam,adagrad", "experiment=a,b",
-        "optimizer=glob(a*)", "learning_rate=0.1", "lr=abc", "optimizer.beta_1=5", "checkpoint_s=nan",
-        "checkpoint_s=inf", "experiment=../../../etc/hosts", "experiment=../optimizer/adam",
+        "optimizer=glob(a*)", "learning_rate=0.1", "lr=abc", "optimizer.beta_1=5",
+        "checkpoint_s=nan", "checkpoint_s=inf", "experiment=../../../etc/hosts", "experiment=../optimizer/adam",
         "suite=../x", "optimizer=./no.py:A", "objective.style.weight=-1",
     ],
 )  # fmt: skip
@@ -356,8 +356,6 @@ def test_m5_a_stop_does_not_wait_for_a_long_epoch(tmp_path):
 def test_m6_a_method_that_cannot_be_made_is_one_line(tmp_path):
     code, _, errors = command(tmp_path, *REAL, "optimizer=lbfgs", "optimizer.memory=0", light=False)
     one_line(code, errors, "optimizer.memory=0")
-    code, _, errors = command(tmp_path, "size=16384", "weights=random", light=False)
-    assert code == 1 and "Traceback" not in errors, errors
 
 
 def test_m7_m8_names_as_a_shell_gives_them(tmp_path):
@@ -465,11 +463,11 @@ def test_l9_files_that_are_no_weights(tmp_path, damage):
     one_line(code, errors, "w.npz")
 
 
-@pytest.mark.parametrize("gigabytes", [1.2, 2.0, 4.0])
-def test_l10_little_memory_is_said(tmp_path, gigabytes):
+@pytest.mark.parametrize(("gigabytes", "size"), [(1.2, 512), (2.0, 512), (4.0, 512), (9.0, 16384)])
+def test_m6_l10_little_memory_is_said(tmp_path, gigabytes, size):
     limit = int(gigabytes * 1e9)
     process = subprocess.run(
-        [sys.executable, "-m", "nstbench", *REAL, "size=512"], cwd=tmp_path, env=environment(False),
+        [sys.executable, "-m", "nstbench", *REAL, f"size={size}"], cwd=tmp_path, env=environment(False),
         capture_output=True, text=True, timeout=240,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )  # fmt: skip
@@ -478,7 +476,7 @@ def test_l10_little_memory_is_said(tmp_path, gigabytes):
 
 
 def test_a_folder_of_results_is_whole_after_all_of_this(tmp_path):
-    """The report of a folder with one of each kind of run takes what is sound and names the rest."""
+    """The report of a folder with damage takes what is sound and names the rest."""
     assert command(tmp_path, "-m", "optimizer=adam,sgd", "epochs=2")[0] == 0
     (runs(tmp_path)[0] / "run.json").write_text("[" * 200_000)
     Path(tmp_path, "results", "runs", "empty").mkdir()
