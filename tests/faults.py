@@ -259,10 +259,12 @@ def test_f6_a_worker_that_is_stopped_alone_ends_its_sweep(tmp_path, ignored):
     "argument",
     [
         "size=999999999", "size=100000", "style=[]", "style=5", "style=[[wave]]",
-        "content=small.png", "style=nowhere.png", "content=folder.png", "init=nosuch", "weights=nowhere.npz",
+        "content=small.png", "style=nowhere.png", "content=folder.png", "init=nosuch",
+        "weights=nowhere.npz",
         "style_blend=[0,0]", "style_blend=[-1,1]", "optimizer=adam,adagrad", "experiment=a,b",
         "optimizer=glob(a*)", "learning_rate=0.1", "lr=abc", "optimizer.beta_1=5",
-        "checkpoint_s=nan", "checkpoint_s=inf", "experiment=../../../etc/hosts", "experiment=../optimizer/adam",
+        "checkpoint_s=nan", "checkpoint_s=inf", "experiment=../../../etc/hosts",
+        "experiment=../optimizer/adam",
         "suite=../x", "optimizer=./no.py:A", "objective.style.weight=-1",
     ],
 )  # fmt: skip
@@ -467,8 +469,8 @@ def test_l9_files_that_are_no_weights(tmp_path, damage):
 def test_m6_l10_little_memory_is_said(tmp_path, gigabytes, size):
     limit = int(gigabytes * 1e9)
     process = subprocess.run(
-        [sys.executable, "-m", "nstbench", *REAL, f"size={size}"], cwd=tmp_path, env=environment(False),
-        capture_output=True, text=True, timeout=240,
+        [sys.executable, "-m", "nstbench", *REAL, f"size={size}"], cwd=tmp_path,
+        env=environment(False), capture_output=True, text=True, timeout=240,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )  # fmt: skip
     assert process.returncode != 0 and process.stderr.strip(), process.stderr
