@@ -37,7 +37,7 @@ def test_settled_is_the_first_of_the_last_that_look_alike():
 def test_a_row_shows_the_newest_snapshot_by_then(tmp_path):
     write_runs(tmp_path, [SyntheticRun(epochs=8, frames=(0, 2, 4, 6))])
     (run,) = reader.read(tmp_path).runs
-    row = rows.read(run, 0.98)
+    (row,) = rows.read([run], 0.98)
     assert [m.evaluations for m in row.moments] == [0, 10, 20, 30, 40]
     assert [row.at(n).evaluations for n in (0, 9, 10, 35, 40, 100)] == [0, 0, 10, 30, 40, 40]
     assert row.moments[0].loss == run.trace["loss"].iloc[0]
@@ -51,7 +51,7 @@ def test_columns_double_up_to_the_longest_run(tmp_path):
         SyntheticRun(epochs=8, frames=(0, 4)),
         SyntheticRun("lbfgs", 1.0, epochs=8, frames=(0, 4), evaluations_per_step=2),
     ])  # fmt: skip
-    read = [rows.read(run, 0.98) for run in reader.read(tmp_path).runs]
+    read = rows.read(reader.read(tmp_path).runs, 0.98)
     assert draw.moments(read, 4) == [0, 20, 40, 80]
     figure = draw.draw(read, 4, "a $ command_{")
     assert sum(bool(axes.images) for axes in figure.axes) == 2 * 4 + 2
@@ -59,6 +59,18 @@ def test_columns_double_up_to_the_longest_run(tmp_path):
     assert any("80 evaluations" in text for text in texts) and "L-BFGS 1" in texts
     draw.save(tmp_path / "sheet.png", read, 4, "a $ command_{")
     assert Image.open(tmp_path / "sheet.png").width > 800
+
+
+def test_rows_say_what_tells_them_apart(tmp_path):
+    made = [
+        SyntheticRun(frames=(0,), content=content, style=style)
+        for content in ("portrait", "lake")
+        for style in ("waves", "ink")
+    ]
+    write_runs(tmp_path, [*made, SyntheticRun(lr=0.5, frames=(0,))])
+    labels = {row.label for row in rows.read(reader.read(tmp_path).runs, 0.98)}
+    assert "Adam 0.02, lake, ink" in labels and "Adam 0.5, portrait, waves" in labels
+    assert len(labels) == 5
 
 
 def test_own_options_are_told_from_the_sweeps():

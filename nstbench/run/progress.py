@@ -139,7 +139,7 @@ def quiet_start() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except NstbenchError:  # says in one line what is wrong
+        except (NstbenchError, KeyboardInterrupt):  # says in one line what is wrong
             raise
         except BaseException:
             hidden.seek(0)

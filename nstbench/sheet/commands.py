@@ -115,8 +115,7 @@ def _drawn(runs: Sequence[Any], options: Options, arguments: Sequence[str]) -> s
     from nstbench.sheet import draw, rows
 
     known = reader.read_directories([run.directory for run in runs])
-    read = [rows.read(run, options.same) for run in known.runs]
-    shown = [row for row in read if row is not None]
+    shown = rows.read(known.runs, options.same)
     if not shown:
         raise SettingsError("no run has two pictures to show")
     settings = runs[0].settings
@@ -129,4 +128,4 @@ def _drawn(runs: Sequence[Any], options: Options, arguments: Sequence[str]) -> s
 
 def _name(settings: Any) -> str:
     names = [Path(name).stem for name in (settings.content, *settings.style)]
-    return "-".join(names) + ".png"
+    return "-".join(names)[:100] + ".png"

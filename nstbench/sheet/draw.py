@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TALL = 1.55  # inches of a picture's longer side
 NAMES, GAP, CAPTION = 1.55, 0.08, 0.36  # inches: the rows' names, between cells, below each
 HEAD, CURVES, FOOT = 0.85, 2.6, 0.5
+NARROWEST = 6.0  # inches, for the curves
 GREY, GREEN = "#555555", "#009E73"
 
 
@@ -36,29 +37,35 @@ def moments(rows: Sequence[Row], columns: int) -> list[float]:
 
 
 def draw(rows: Sequence[Row], columns: int, command: str) -> "Figure":
-    """The figure: pictures keep their proportions, every row has the same height."""
+    """The figure: every picture keeps its proportions, its longer side is the same for all."""
     from matplotlib.figure import Figure
 
-    height, width = rows[0].moments[0].pixels.shape[:2]
-    wide, tall = TALL * width / max(width, height), TALL * height / max(width, height)
-    pitch = tall + CAPTION + GAP
-    size = (NAMES + columns * (wide + GAP) + GAP, HEAD + len(rows) * pitch + CURVES + FOOT)
+    sides = [_sides(row) for row in rows]
+    pitch = max(wide for wide, _ in sides) + GAP
+    tops = np.cumsum([HEAD, *(max(tall, 0.7) + CAPTION + GAP for _, tall in sides)])
+    size = (max(NAMES + columns * pitch + GAP, NARROWEST), float(tops[-1]) + CURVES + FOOT)
     figure = Figure(size)
     place = _Place(figure, size)
     _head(place, rows, command)
-    for number, row in enumerate(rows):
-        top = HEAD + number * pitch
-        place.text(GAP, top + 0.14, row.label, size=9, weight="bold")
-        place.text(GAP, top + 0.34, _folded(row.says), size=7.5, color=GREY)
+    for row, (wide, tall), top in zip(rows, sides, tops, strict=False):
+        place.text(GAP, top, _folded(row.label), size=9, weight="bold")
+        below = top + 0.17 * (1 + _folded(row.label).count("\n")) + 0.03
+        place.text(GAP, below, _folded(row.says), size=7.5, color=GREY)
         for column, evaluations in enumerate(moments(rows, columns)):
             moment = row.at(evaluations)
-            left = NAMES + column * (wide + GAP)
+            left = NAMES + column * pitch
             is_settled = row.settled is not None and moment.evaluations >= row.settled.evaluations
             place.picture((left, top, wide, tall), moment.pixels, GREEN if is_settled else None)
             caption = f"{moment.evaluations} evaluations\nloss {short(moment.loss)}"
             place.text(left, top + tall + 0.04, caption, size=6.5, color="#333333")
-    _below(place, rows, HEAD + len(rows) * pitch + 0.15)
+    _below(place, rows, float(tops[-1]) + 0.15)
     return figure
+
+
+def _sides(row: Row) -> tuple[float, float]:
+    """Width and height of a row's pictures in inches."""
+    height, width = row.moments[0].pixels.shape[:2]
+    return TALL * width / max(width, height), TALL * height / max(width, height)
 
 
 class _Place:
@@ -88,22 +95,24 @@ class _Place:
 
 
 def _head(place: _Place, rows: Sequence[Row], command: str) -> None:
-    record = rows[0].run.record
-    style = " and ".join(picture.name for picture in record.style)
-    place.text(GAP, 0.08, f"{record.content.name} in the style of {style}", size=12, weight="bold")
+    contents = {row.run.record.content.name: None for row in rows}
+    styles = {"+".join(each.name for each in row.run.record.style): None for row in rows}
+    title = f"{', '.join(contents)} in the style of {', '.join(styles)}"
+    place.text(GAP, 0.08, title, size=12, weight="bold")
     place.text(
         GAP, 0.34, "Each column shows the newest snapshot by then. Green: nothing visible changes "
         "any more.", size=8, color=GREY,
     )  # fmt: skip
-    place.text(GAP, 0.52, command, size=6.5, color=GREY, family="monospace")
+    place.text(GAP, 0.52, command, size=6, color=GREY, family="monospace")
 
 
 def _below(place: _Place, rows: Sequence[Row], top: float) -> None:
     """The two pictures it began with, and the loss of every run."""
     side = 1.05
+    is_one_pair = len({(row.run.record.content, *row.run.record.style) for row in rows}) == 1
     for number, name in enumerate(("content", "style")):
         path = rows[0].run.path / f"{name}.png"
-        if path.is_file():
+        if is_one_pair and path.is_file():
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             share = side / max(pixels.shape[:2])

@@ -31,12 +31,9 @@ class Row:
     """One run: `settled` is the first of its moments from which on nothing visible changes."""
 
     run: RecordedRun
+    label: str
     moments: tuple[Moment, ...]
     settled: Moment | None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
     @property
     def says(self) -> str:
@@ -54,17 +51,44 @@ class Row:
         return self.moments[max(0, bisect_right(times, evaluations) - 1)]
 
 
-def read(run: RecordedRun, same: float) -> Row | None:
-    """The row of a run; None where it kept fewer than two pictures."""
+def read(runs: Sequence[RecordedRun], same: float) -> list[Row]:
+    """A row for each run that kept two pictures or more; `same` as for `settled`."""
+    told_apart = [facts for facts in zip(*map(_facts, runs), strict=True) if len({*facts}) > 1]
+    labels = [
+        ", ".join([run.label, *own])
+        for run, own in zip(runs, _turned(told_apart, runs), strict=True)
+    ]
+    kept = [(run, label, _moments(run)) for run, label in zip(runs, labels, strict=True)]
+    return [
+        Row(run, label, moments, settled(moments, same))
+        for run, label, moments in kept
+        if len(moments) > 1
+    ]
+
+
+def _facts(run: RecordedRun) -> tuple[str, ...]:
+    """What may tell runs apart that share optimizer and rate."""
+    styles = "+".join(picture.name for picture in run.record.style)
+    settings = run.record.settings
+    return (
+        run.record.content.name, styles, f"{settings['size']} px", f"{run.setup.epochs} epochs",
+        settings["objective"]["name"], f"from {settings['init']}", f"repeat {run.repeat}",
+    )  # fmt: skip
+
+
+def _turned(columns: Sequence[tuple[str, ...]], runs: Sequence[RecordedRun]) -> list[list[str]]:
+    """For each run its entry of each column."""
+    return [[column[place] for column in columns] for place in range(len(runs))]
+
+
+def _moments(run: RecordedRun) -> tuple[Moment, ...]:
+    """The pictures that a run kept."""
     kept = snapshots(run.path, len(run.epochs))
     evaluations = [0, *run.epochs["evaluations"].astype(int)]
     losses = [_start(run), *run.epochs["loss_last"]]
     if run.record.final and run.record.final.loss is not None:
         losses[-1] = run.record.final.loss
-    moments = tuple(Moment(evaluations[n], losses[n], _pixels(path)) for n, path in kept.items())
-    if len(moments) < 2:
-        return None
-    return Row(run, moments, settled(moments, same))
+    return tuple(Moment(evaluations[n], losses[n], _pixels(path)) for n, path in kept.items())
 
 
 def settled(moments: Sequence[Moment], same: float) -> Moment | None:
