@@ -172,6 +172,7 @@ def test_no_setting_hides_in_keyword_arguments():
     """Hydra's options and a record's fields are passed on; drawings pass on their library's."""
     hiding = {name for name, node in functions() if node.args.kwarg}
     drawing = ("report.", "pictures.", "style_transfer.", "animate.", "visualize.", "cost.")
+    drawing += ("sheet.",)
     passing_on = {"run.session.record", "optimizers.optax_adapter.update"}
     passing_on |= {"optimizers.scipy_adapter.iterated", "optimizers.schedules._call"}
     assert {name for name in hiding if not name.startswith(drawing)} <= passing_on

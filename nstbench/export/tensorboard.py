@@ -65,7 +65,7 @@ class _Log:
         name = f"{EVENTS}.{contents.began(run):.0f}.nstbench"
         self._file: BinaryIO = open(folder / name, "wb")  # noqa: SIM115 (closed by `close`)
         self._records = RecordWriter(self._file)
-        self._write(contents.began(run), file_version="brain.Event:2")
+        self._write(Event(wall_time=contents.began(run), file_version="brain.Event:2"))
         self._write_summary(run, 0, hparams_pb(_plain(contents.parameters(run)), trial_id=run.id))
         for name, path in contents.inputs(run).items():
             self._write_picture(run, 0, name, path)
@@ -77,7 +77,8 @@ class _Log:
         """Rows and pictures that are new; the summary once the run is over."""
         for evaluations, time, values in contents.series(run, self._epochs):
             scalars = [Summary.Value(tag=n, simple_value=v) for n, v in values.items()]
-            self._write(time, step=evaluations, summary=Summary(value=scalars))
+            summary = Summary(value=scalars)
+            self._write(Event(wall_time=time, step=evaluations, summary=summary))
         self._epochs = len(run.epochs)
         for evaluations, path in contents.pictures(run).items():
             if path not in self._pictures and (path.name != "image.png" or run.status.is_final):
@@ -102,10 +103,10 @@ class _Log:
         self._write_summary(run, step, Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def _write_summary(self, run: RecordedRun, step: int, summary: Any) -> None:
-        self._write(contents.began(run), step=step, summary=summary)
+        self._write(Event(wall_time=contents.began(run), step=step, summary=summary))
 
-    def _write(self, time: float, **of_event: Any) -> None:
-        self._records.write(Event(wall_time=time, **of_event).SerializeToString())
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
