@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart check test table1 report speed test-slurm test-ray clean
+.PHONY: install quickstart check test faults table1 report speed test-slurm test-ray test-export \
+	clean
 
 install: $(MARK)
 
@@ -31,6 +32,10 @@ check: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
+# Broken on purpose: kills, full disks, odd files, signals; minutes.
+faults: install
+	$(BIN)/python -m pytest tests/faults.py
+
 table1: install
 	$(BIN)/python -m nstbench suite=table1
 	$(BIN)/python -m nstbench.report
@@ -50,6 +55,10 @@ test-slurm: install
 test-ray: install
 	$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	$(BIN)/python -m pytest tests/engines/ray_engine.py
+
+test-export: install
+	$(BIN)/python -m pip install --quiet --editable '.[tensorboard,mlflow,wandb,trackio]'
+	$(BIN)/python -m pytest tests/engines/trackers.py
 
 clean:
 	rm -rf .venv build dist

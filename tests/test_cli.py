@@ -75,7 +75,7 @@ def test_commands_are_reached_by_the_one_front_door(tmp_path):
     code, output, errors = command(tmp_path, "report", "nowhere", light=False)
     assert (code, output) == (2, "") and "no runs in nowhere" in errors
     code, _, errors = command(tmp_path, "reprot", light=False)
-    assert (code, errors) == (2, "nstbench: unknown command 'reprot'; did you mean report?\n")
+    assert code == 2 and "unknown command 'reprot'; did you mean report" in errors
     assert set(COMMANDS) == set(cli.COMMANDS)
 
 

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from nstbench.errors import LockedError, RecordError
-from nstbench.run.record import RunDirectory, atomic_write, read_record, read_rows
+from nstbench.run.record import (
+    RunDirectory,
+    atomic_write,
+    read_record,
+    read_rows,
+    save_picture,
+)
 from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, RunRecord, Status
 
 RECORD = {
@@ -166,6 +172,42 @@ def test_leftover_temporaries_are_cleaned_at_the_next_opening(tmp_path):
         path.touch()
     with RunDirectory(tmp_path):
         assert not any(path.exists() for path in leftovers)
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "keep").mkdir()
+    (tmp_path / ".x.7.tmp").mkdir()
+    (tmp_path / "keep" / "my.tmp").touch()
+    (tmp_path / "my.tmp").touch()
+    with RunDirectory(tmp_path):
+        pass
+    assert (tmp_path / "keep" / "my.tmp").exists() and (tmp_path / "my.tmp").exists()
+
+
+def test_a_run_that_wrote_nothing_leaves_no_directory(tmp_path):
+    with RunDirectory(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_that_was_deleted_while_it_grew_is_one_line(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        run.start_rows()
+        run.append_epoch(row(1))
+        (tmp_path / "epochs.csv").unlink()
+        with pytest.raises(RecordError, match="epochs.csv was deleted"):
+            run.append_epoch(row(2))
+
+
+@pytest.mark.parametrize("name", ["image.png", "run.json", "checkpoint.npz", "epochs.csv"])
+def test_a_folder_in_a_files_place_is_one_line(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "inside").touch()
+    with pytest.raises(RecordError, match=name), RunDirectory(tmp_path) as run:
+        run.clear()
+        run.start_rows()
+    with pytest.raises(RecordError, match=name):
+        save_picture(tmp_path / name, np.zeros((16, 16, 3)))
 
 
 def test_clearing_leaves_nothing_of_an_earlier_run(tmp_path):

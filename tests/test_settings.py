@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from nstbench.errors import SettingsError
@@ -388,6 +390,35 @@ def test_runs_on_different_devices_have_different_names(monkeypatch):
     if importlib.util.find_spec("torch"):
         monkeypatch.setenv("KERAS_BACKEND", "torch")
         assert identity.identity(resolve([]))["kernels"] == "direct"
+
+
+def test_a_file_is_taken_whole_and_names_the_run(here):
+    """Twenty photos are told apart; runs of built-in pictures keep the names that they had."""
+    for name in ("me.png", "Größe (1).jpg"):
+        Image.new("RGB", (60, 40), color=(len(name), 0, 0)).save(here / name)
+    assert re.fullmatch("adam-lr0.02-e50x5-[0-9a-f]{8}", identity.run_id(resolve([])))
+    assert not resolve([]).keep_aspect and not resolve(["style=me.png"]).keep_aspect
+    mine = resolve(["content=me.png"])
+    assert mine.keep_aspect and not resolve(["content=me.png", "keep_aspect=false"]).keep_aspect
+    names = {
+        "adam-lr0.02-e50x5-me-brushwork": ["content=me.png"],
+        "adam-lr0.02-e50x5-cat-me": ["content=cat", "style=me.png"],
+        "adam-lr0.02-e50x5-Größe_1_-glass+wave": ["content=Größe (1).jpg", "style=[glass,wave]"],
+    }
+    for name, arguments in names.items():
+        assert identity.run_id(resolve(arguments)).rpartition("-")[0] == name
+    (here / "far").mkdir()
+    shutil.copy(here / "me.png", here / "far")
+    assert identity.run_id(resolve(["content=far/me.png"])) == identity.run_id(mine)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["optimizer.beta_1=5", "optimizer.beta_2=-0.1", "optimizer.beta_1=true", "optimizer.beta_1=x"],
+)
+def test_a_number_that_means_nothing_is_refused(argument):
+    with pytest.raises(SettingsError, match="must be a number from 0 to 1"):
+        resolve([argument])
 
 
 def test_the_reference_measures_every_run_alike():

@@ -25,6 +25,7 @@ from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
 from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
+from nstbench.pictures import images
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.settings.values import GROUPS
@@ -54,6 +55,8 @@ def resolve(arguments: Sequence[str]) -> Settings:
     tree, chosen = _composed(given)
     for key, value in given.values.items():
         _lay(tree, key, value, given.values)
+    if tree["keep_aspect"] is None:
+        tree["keep_aspect"] = not images.is_builtin(tree["content"])
     rate = given.values.get("lr", given.values.get("optimizer.lr"))
     optimizer, lr = sections.optimizer(
         tree.pop("optimizer"), chosen["optimizer"], backend, rate, tree.pop("lr")
