@@ -91,6 +91,13 @@ class Scores(_Model):
     leaders: tuple[str, ...]
     optimizers: dict[str, Scored]
 
+    def is_scored(self, settings: Mapping[str, Any]) -> bool:
+        """Whether a run with these settings is one of the score's, not one of tuning."""
+        part, styles = self.benchmark.score, settings.get("style")
+        style = styles[0] if isinstance(styles, list | tuple) and len(styles) == 1 else styles
+        is_pair = (settings.get("content"), style) in part.pairs
+        return is_pair and settings.get("repeat") in part.repeats
+
     def presets(self, known: Mapping[str, Preset]) -> dict[str, Preset]:
         """What `conf/` says of each, or its label alone."""
         return {

@@ -67,6 +67,7 @@ class Section:
     plots: Sequence[Plot | Ratios | Boxes] = ()
     sheets: Sequence[Sheet] = ()
     galleries: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)  # for the page's script
 
 
 def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
@@ -82,7 +83,7 @@ def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
         settings,
         () if scored else verdicts.judge(settings, found.runs),
         () if scored else curves.rankings(found.runs, settings.claims.margin),
-        looks.assign(methods),
+        looks.assign(methods) | {looks.REFERENCE: looks.GREY},
         scored,
     )
 
