@@ -100,9 +100,7 @@ class Scores(_Model):
 
     def presets(self, known: Mapping[str, Preset]) -> dict[str, Preset]:
         """What `conf/` says of each, or its label alone."""
-        return {
-            name: known.get(name, Preset(each.label)) for name, each in self.optimizers.items()
-        }
+        return {name: known.get(name, Preset(each.label)) for name, each in self.optimizers.items()}
 
 
 def read(results: Path) -> Scores | None:

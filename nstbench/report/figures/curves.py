@@ -79,7 +79,7 @@ def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any)
     x = {axis: label for axis, (_, label) in AXES.items() if any(axis in s.curves for s in series)}
     notes = notes if "seconds" in x else []
     plot = Plot(name, title, x, LOSS, tuple(series), _repeats(members), notes=tuple(notes))
-    return replace(plot, **look)
+    return replace(plot, distance=True, **look)
 
 
 def _loss(run: RecordedRun, axis: str) -> tuple[np.ndarray, np.ndarray]:

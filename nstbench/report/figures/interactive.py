@@ -10,7 +10,15 @@ from typing import Any
 
 from nstbench.report.figures.boxes import Boxes
 from nstbench.report.figures.looks import MEASURED, ON_DARK, REPORTED, Look, marker_points
-from nstbench.report.figures.plots import MOST_POINTS, Curve, Level, Plot, Series, fewer
+from nstbench.report.figures.plots import (
+    MOST_POINTS,
+    MOST_PRINTED,
+    Curve,
+    Level,
+    Plot,
+    Series,
+    fewer,
+)
 from nstbench.report.figures.ratios import Ratios
 
 GREY = "#8a8f96"  # levels: reads on light and on dark
@@ -50,11 +58,16 @@ def _(plot: Plot, looks: Mapping[str, Look], most: int = MOST_POINTS) -> dict[st
         "rows": [],
         "log_x": plot.log_x,
         "log_y": plot.log_y,
-        "distance": plot.log_y and not plot.points,  # losses, which have a lowest
+        "distance": plot.distance,
         "budget": plot.budget,
-        "notes": " ".join((plot.subtitle, *plot.notes)).strip(),
+        "notes": " ".join((plot.subtitle, *plot.notes, *_unprinted(plot))).strip(),
         "traces": {axis: _traces(plot, axis, looks, most) for axis in used},
     }
+
+
+def _unprinted(plot: Plot) -> list[str]:
+    many = len(plot.series) > MOST_PRINTED
+    return [f"Not printed: {len(plot.series)} curves cannot be told apart on paper."] * many
 
 
 @legend.register

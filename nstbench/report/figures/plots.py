@@ -69,6 +69,7 @@ class Plot:
     log_y: bool = True
     stairs: bool = False
     points: bool = False  # every point is marked: few points, each a result of its own
+    distance: bool = False  # losses, whose distance to the lowest can be shown
     budget: int = 0  # evaluations within which all are compared; 0: none
     printed: str = ""  # the stem of its files, seen from the page, where something else drew them
 

@@ -98,9 +98,7 @@ def _environment() -> "Environment":
     )
 
 
-def _context(
-    findings: Findings, sections: Sequence[Section], folder: Path
-) -> dict[str, Any]:
+def _context(findings: Findings, sections: Sequence[Section], folder: Path) -> dict[str, Any]:
     from importlib.metadata import version
 
     from markupsafe import Markup
