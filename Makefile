@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart check test table1 report speed test-slurm test-ray clean
+.PHONY: install quickstart check test browser table1 report speed test-slurm test-ray clean
 
 install: $(MARK)
 
@@ -30,6 +30,10 @@ check: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# The page in a Chromium at every width and colour scheme, and one of a thousand runs.
+browser: install
+	$(BIN)/python -m pytest -m browser
 
 table1: install
 	$(BIN)/python -m nstbench suite=table1

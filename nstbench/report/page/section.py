@@ -11,8 +11,8 @@ from nstbench.files import conf_dir
 from nstbench.report.data import scores, select
 from nstbench.report.data.presets import read_yaml
 from nstbench.report.data.reader import Damage, RecordedRun, Runs
-from nstbench.report.data.settings import ReportSettings
 from nstbench.report.data.scores import Scores
+from nstbench.report.data.settings import ReportSettings
 from nstbench.report.figures import curves, looks
 from nstbench.report.figures.boxes import Boxes
 from nstbench.report.figures.looks import Look

@@ -10,6 +10,8 @@ from nstbench.report.page.section import Findings, Section
 
 MOST_FRAMES = 10  # snapshots of one run
 MOST_IN_ALL = 240  # snapshots of the page
+MOST_RESULTS = 400  # of the page: galleries that begin beyond them are left out
+MOST_SHEETS = 4  # problems whose results are printed together
 
 
 def section(findings: Findings) -> Section | None:
@@ -18,7 +20,7 @@ def section(findings: Findings) -> Section | None:
         runs = [run for run in runs if findings.scores.is_scored(run.record.settings)]
     found = picture_sheets.galleries(runs, table)
     sheets = [
-        *map(picture_sheets.contact_sheet, found),
+        *map(picture_sheets.contact_sheet, found[:MOST_SHEETS]),
         *picture_sheets.systems_sheet(runs, table),
         *picture_sheets.filmstrips(runs),
         *picture_sheets.equal_time(runs),
@@ -32,8 +34,10 @@ def section(findings: Findings) -> Section | None:
 def _galleries(galleries: Iterable[Gallery]) -> list[dict[str, Any]]:
     """Galleries whose result can be seen; snapshots of the first runs, as long as there is room."""
     room = MOST_IN_ALL
-    made = []
+    made: list[dict[str, Any]] = []
     for gallery in galleries:
+        if sum(len(each["entries"]) for each in made) >= MOST_RESULTS:
+            break
         entries = []
         for entry in gallery.entries:
             path = entry.run.path / "image.png"
