@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -162,7 +163,7 @@ def _section(
         "plots": plots,
         "galleries": [gallery for gallery in galleries if gallery["entries"]],
         "links": [
-            (f"{sheet.title} ({ending.upper()})", f"figures/{sheet.name}.{ending}")
+            (f"{sheet.title} ({ending.upper()})", quote(f"figures/{sheet.name}.{ending}"))
             for sheet in section.sheets
             for ending in ("png", "pdf")
             if _is_there(folder, f"figures/{sheet.name}")

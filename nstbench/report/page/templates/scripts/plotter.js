@@ -47,7 +47,7 @@ class Plotter {
   listen() {
     const { figure, pair, family, rate, find } = this.field;
     const heard = (field, kind, action) => field.addEventListener(kind, () => (action(), this.show()));
-    heard(figure, "change", () => this.choose(figure.value));
+    heard(figure, "change", () => this.choose(this.alike(figure.value).name));
     heard(pair, "change", () => this.choose(pair.value));
     heard(this.axes, "change", () => delete this.zoom.xaxis);
     for (const name of ["logX", "logY", "distance", "budget"]) heard(this.field[name], "change", () => this.switched(name));
@@ -83,13 +83,16 @@ class Plotter {
     this.root.scrollIntoView();
   }
 
+  /* The figure called `name`, of the pictures that are shown now where it is there for them. */
+  alike(name) {
+    const { title } = data.plots[name];
+    return this.plots.find((plot) => plot.title === title && plot.problem === this.plot.problem) ?? data.plots[name];
+  }
+
   choose(name) {
     const axis = this.axis();
-    const problem = this.plot?.problem;
-    const title = data.plots[name].title;
-    const alike = this.plots.filter((plot) => plot.title === title);
-    const named = this.field.pair.value === name || alike.length < 2;
-    this.plot = named ? data.plots[name] : alike.find((plot) => plot.problem === problem) ?? data.plots[name];
+    this.plot = data.plots[name];
+    const alike = this.plots.filter((plot) => plot.title === this.plot.title);
     this.field.figure.value = alike[0].name;
     this.field.pair.replaceChildren(...alike.map((plot) => option(plot.name, plot.problem)));
     this.field.pair.value = this.plot.name;
