@@ -5,6 +5,7 @@ carries a content security policy that lets nothing be fetched.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from nstbench.files import replacing
 from nstbench.report.data import select
+from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures import interactive
 from nstbench.report.figures.plots import Plot
 from nstbench.report.judge.answer import answer, headline
@@ -209,11 +211,24 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     if findings.damaged:
         counted.append(f"{len(findings.damaged)} unreadable")
     facts = [tuple(text.split(" ", 1)) for text in counted]
-    named = next(iter(machines.values())) if len(machines) == 1 else str(len(machines))
-    facts.append((str(named), "machine" if len(machines) == 1 else "machines"))
-    if dates:
+    if runs:
+        named = next(iter(machines.values())) if len(machines) == 1 else str(len(machines))
+        facts.append((str(named), "machine" if len(machines) == 1 else "machines"))
         facts.append((dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}", "made"))
-    return facts
+    return facts + _versions(runs)
+
+
+def _versions(runs: Sequence[RecordedRun]) -> list[tuple[str, str]]:
+    """The version of each backend that computed, where all runs agree on it."""
+    used: dict[str, set[str | None]] = defaultdict(set)
+    for run in runs:
+        backend = str(run.record.settings.get("backend"))
+        used[backend].add(run.record.versions.get(backend))
+    return [
+        (str(next(iter(found))) if len(found) == 1 else f"{len(found)} versions", backend)
+        for backend, found in sorted(used.items())
+        if found != {None}
+    ]
 
 
 def _table(table: Table, results: Path, album: Album) -> dict[str, Any]:
