@@ -31,12 +31,12 @@ class Series:
     label: str
     optimizer: str  # what tells optimizers apart, which decides the look
     curves: dict[str, Curve]  # axis -> curve
-    family: str = ""  # the optimizer as people write it; the page filters by it and by `rate`
-    rate: str = ""
     variant: int = 0
     variants: int = 1
     repeats: int = 1
     ending: str = ""  # how it ended where not by its schedule: "diverged"
+    family: str = ""  # the optimizer as people write it; the page filters by it and by `rate`
+    rate: str = ""
 
     @property
     def name(self) -> str:
