@@ -59,7 +59,8 @@ def repeats(ranking: Ranking) -> list[Boxes]:
     x = {axis: told[0] for axis, told in kept.items()}
     subtitle = "A mark for each repeat; boxes from the lower to the upper quartile, at the median."
     name = f"repeats_{ranking.group.key}"
-    return [Boxes(name, "Repeats", x, tuple(lines), subtitle, ranking.group.title)]
+    title = "Repeats of each optimizer at its best rate"
+    return [Boxes(name, title, x, tuple(lines), subtitle, ranking.group.title)]
 
 
 def _losses(members: Sequence[Competitor], ranking: Ranking) -> list[list[float]]:

@@ -146,8 +146,10 @@ def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
     plots = []
     for group in drawn(runs):
         members = longest(group.runs)
-        look = {"log_x": True, "budget": common_budget(members)}
-        plot = loss_plot(f"loss_{group.key}", "Every competitor", members, **look)
+        title, budget = "Every competitor", common_budget(members)
+        if len(members) == 1:
+            title, budget = "Loss on the way", 0
+        plot = loss_plot(f"loss_{group.key}", title, members, log_x=True, budget=budget)
         plots.append(of_problem(plot, group))
     return plots
 
@@ -175,6 +177,8 @@ def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
         if len(best) < 2:
             continue
         members = competitors(run for member in best for run in member.runs)
+        places = {run.id: place for place, member in enumerate(best) for run in member.runs}
+        members.sort(key=lambda member: places[member.first.id])
         own = targets_of(ranking.group.runs, settings)
         levels = tuple(Level(target.loss, target.name) for target in own.targets) if own else ()
         note = (

@@ -160,9 +160,8 @@ def _draw_series(
 def _draw_levels(axes: "Axes", plot: Plot) -> None:
     for level in plot.levels:
         axes.axhline(level.value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        x, side = (0.01, "left") if plot.points else (1.0, "right")  # where curves are not
-        place = {"xy": (x, level.value), "xycoords": ("axes fraction", "data")}
-        look = {"fontsize": 7.5, "color": "#444444", "ha": side, "va": "bottom"}
+        place = {"xy": (0.01, level.value), "xycoords": ("axes fraction", "data")}  # curves fall
+        look = {"fontsize": 7.5, "color": "#444444", "ha": "left", "va": "bottom"}
         axes.annotate(
             plain_text(level.label), **place, xytext=(0, 1.5), textcoords="offset points", **look
         )

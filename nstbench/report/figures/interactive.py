@@ -232,7 +232,7 @@ def _traces(
     ends = [x for series in plot.series if axis in series.curves for x in series.curves[axis].x]
     for level in plot.levels:
         start, end = min(ends, default=0), max(ends, default=1)
-        traces.append(_level(level, start, end, at_start=plot.points))
+        traces.append(_level(level, start, end))
     return traces
 
 
@@ -280,15 +280,15 @@ def _band(number: int, series: Series, curve: Curve, look: Look) -> dict[str, An
     }
 
 
-def _level(level: Level, start: float, end: float, at_start: bool) -> dict[str, Any]:
-    """A dotted line from `start` to `end`, its name at the end where curves are not."""
+def _level(level: Level, start: float, end: float) -> dict[str, Any]:
+    """A dotted line from `start` to `end`, its name at the start, where falling curves are not."""
     return {
         "type": "scatter",
         "mode": "lines+text",
         "x": [start, end],
         "y": [level.value, level.value],
-        "text": [level.label, ""] if at_start else ["", level.label],
-        "textposition": "top right" if at_start else "top left",
+        "text": [level.label, ""],
+        "textposition": "top right",
         "textfont": {"color": GREY},
         "line": {"color": GREY, "width": 1, "dash": "2px,3px"},
         "hoverinfo": "skip",

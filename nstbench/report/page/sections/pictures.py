@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportedTable
 from nstbench.report.figures import picture_sheets
 from nstbench.report.figures.picture_sheets import Gallery, frames, inputs
 from nstbench.report.page.section import Findings, Section
@@ -16,6 +17,8 @@ MOST_SHEETS = 4  # problems whose results are printed together
 
 def section(findings: Findings) -> Section | None:
     table, runs = findings.settings.table, findings.runs
+    if findings.kind != "table":
+        table = ReportedTable(rows=())
     if findings.scores:
         runs = [run for run in runs if findings.scores.is_scored(run.record.settings)]
     found = picture_sheets.galleries(runs, table)
