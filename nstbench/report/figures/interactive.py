@@ -60,14 +60,17 @@ def _(plot: Plot, looks: Mapping[str, Look], most: int = MOST_POINTS) -> dict[st
         "log_y": plot.log_y,
         "distance": plot.distance,
         "budget": plot.budget,
-        "notes": " ".join((plot.subtitle, *plot.notes, *_unprinted(plot))).strip(),
+        "notes": " ".join((plot.subtitle, *plot.notes, *_left_out(plot))).strip(),
         "traces": {axis: _traces(plot, axis, looks, most) for axis in used},
     }
 
 
-def _unprinted(plot: Plot) -> list[str]:
-    many = len(plot.series) > MOST_PRINTED
-    return [f"Not printed: {len(plot.series)} curves cannot be told apart on paper."] * many
+def _left_out(plot: Plot) -> list[str]:
+    """What a plot of many curves goes without."""
+    curves, banded = len(plot.series), any(series.repeats > 1 for series in plot.series)
+    notes = ["Of so many curves the bands are left out."] if curves > MOST_BANDS and banded else []
+    many = [f"Not printed: {curves} curves cannot be told apart on paper."]
+    return [*notes, *(many if curves > MOST_PRINTED else ())]
 
 
 @legend.register

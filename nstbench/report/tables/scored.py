@@ -1,5 +1,6 @@
 """A benchmark's scores as tables: who leads, how fast, how low, and with which settings."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -74,7 +75,8 @@ def tuning_table(scores: Scores) -> Table:
 
     def record(each: Scored) -> dict[str, Any]:
         tuning = each.tuning
-        return {"best": _settings(tuning.best), "space": "; ".join(tuning.space)} | {
+        space = re.sub(r"e([-+])0+", r"e\1", "; ".join(tuning.space))  # numbers as everywhere
+        return {"best": _settings(tuning.best), "space": space} | {
             "trials": len(tuning.trials) + len(tuning.extra),
             "on_edge": ", ".join(tuning.on_edge),
             "value": min(trial.value for trial in (*tuning.trials, *tuning.extra)),
@@ -83,7 +85,7 @@ def tuning_table(scores: Scores) -> Table:
     def row(each: Scored) -> dict[str, str]:
         told = record(each)
         return {
-            "Best settings": told["best"],
+            "Best settings": told["best"] or "none to tune",
             "Searched": told["space"] or "nothing",
             "Still on an edge": told["on_edge"] or NONE,
             "Trials": str(told["trials"]),

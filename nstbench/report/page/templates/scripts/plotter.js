@@ -15,9 +15,10 @@ const logTicks = (low, high, room) => {
   return places([1], Math.ceil((last - first) / room));
 };
 
-const linearTicks = (low, high, room) => {
+const linearTicks = (low, high, room, whole = false) => {
   const unit = 10 ** Math.floor(Math.log10((high - low) / room || Math.abs(high) || 1));
-  const step = unit * ([1, 2, 5, 10].find((each) => (high - low) / (unit * each) <= room) ?? 10);
+  const wide = unit * ([1, 2, 5, 10].find((each) => (high - low) / (unit * each) <= room) ?? 10);
+  const step = whole ? Math.max(wide, 1) : wide;
   const values = [];
   for (let at = Math.ceil(low / step); at * step <= high; at += 1) values.push(at * step);
   return values;
@@ -268,7 +269,8 @@ class Plotter {
     const zoom = this.zoom[name];
     let [low, high] = zoom ? (log ? zoom.map((value) => 10 ** value) : zoom) : this.extent(traces, key, log);
     if (!zoom) [low, high] = log ? [low / 1.15, high * 1.15] : [low - 0.06 * (high - low), high + 0.06 * (high - low)];
-    const values = (log ? logTicks : linearTicks)(low, high, small ? 5 : 9);
+    const whole = key === "x" && traces.every((trace) => trace.x.every(Number.isInteger));
+    const values = (log ? logTicks : linearTicks)(low, high, small ? 5 : 9, whole);
     return {
       title: { text: title, standoff: 8 },
       type: log ? "log" : "linear",
