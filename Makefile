@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart check test faults table1 report speed test-slurm test-ray test-export \
-	clean
+.PHONY: install quickstart check test faults browser table1 report speed test-slurm test-ray \
+	test-export clean
 
 install: $(MARK)
 
@@ -35,6 +35,10 @@ test: install
 # Broken on purpose: kills, full disks, odd files, signals; minutes.
 faults: install
 	$(BIN)/python -m pytest tests/faults.py
+
+# The page in a Chromium at every width and colour scheme, and one of a thousand runs.
+browser: install
+	$(BIN)/python -m pytest -m browser
 
 table1: install
 	$(BIN)/python -m nstbench suite=table1

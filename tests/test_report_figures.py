@@ -220,14 +220,14 @@ def test_the_race_takes_each_optimizers_best_rate_and_marks_the_targets(tmp_path
     assert len(plot.levels) == len(SETTINGS.targets.shares)
 
 
-def test_the_same_figure_of_two_problems_has_two_titles(tmp_path):
+def test_the_same_figure_of_two_problems_says_of_which_it_is(tmp_path):
     runs = runs_of(tmp_path, SyntheticRun("adam"), SyntheticRun("adam", content="boat"))
-    titles = [plot.title for plot in curves.all_curves(runs)]
-    assert len(set(titles)) == 2 and any("boat" in title for title in titles)
+    problems = [plot.problem for plot in curves.all_curves(runs)]
+    assert len(set(problems)) == 2 and any("boat" in problem for problem in problems)
 
 
 def test_only_the_largest_problems_get_figures(tmp_path):
-    runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(6)))
+    runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(14)))
     assert len(curves.all_curves(runs)) == curves.MOST_PROBLEMS
 
 
@@ -341,12 +341,11 @@ def test_plotly_accepts_every_figure(tmp_path):
     from plotly.graph_objects import Figure
 
     rates = [SyntheticRun("sgd", lr, 50, diverged_at=9 if lr > 1 else None) for lr in (0.1, 9.0)]
-    write_runs(tmp_path, [*with_figure08(), *rates])
+    write_runs(tmp_path, [*with_figure08(3), *rates])
     findings = find(tmp_path, read(tmp_path), SETTINGS)
     shown = sections(findings)
     made = [interactive.plotly(plot, findings.looks) for each in shown for plot in each.plots]
-    made += [interactive.plotly_ratios(each.ratios) for each in shown if each.ratios]
-    assert len(made) >= 8
+    assert len(made) >= 9 and {"ratios", "repeats_group1"} <= {plot["name"] for plot in made}
     for plot in made:
         for axis, traces in plot["traces"].items():
             assert Figure(data=traces).data, axis

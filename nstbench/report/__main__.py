@@ -45,11 +45,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
 
 def _report(results: Path, axes: tuple[str, ...], claims: Path | None) -> None:
-    from nstbench.report.data import reader, settings
+    from nstbench.report.data import reader, scores, settings
 
     chosen = settings.load(claims)
     found = reader.read(results)
-    if not found.runs:
+    if not found.runs and not (results / scores.FILE).is_file():
         raise SettingsError(_nothing(results, found))
     # Only now what draws, which takes a second to import.
     from nstbench.report import build

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.report.data.compare import Competitor, Group, competitors, timing_groups
+from nstbench.report.data.compare import (
+    Competitor,
+    Group,
+    competitors,
+    final_loss,
+    timing_groups,
+)
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import of_table, runs_of_row
 from nstbench.report.data.settings import ReportedTable
@@ -64,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The results on one problem, in the order of the report's table, then the others."""
+    """The results on one problem, in the order of the report's table, then the lowest first."""
 
     key: str
     title: str
@@ -97,8 +103,13 @@ def _entries(group: Group, table: ReportedTable) -> Iterable[Entry]:
         if of_row:
             yield _entry(of_row[0], f"Row {row.row}: {of_row[0].label}")
             rest = [run for run in rest if run not in of_row]
-    for member in competitors(rest):
+    for member in sorted(competitors(rest), key=lambda member: _loss(member.first)):
         yield _entry(member.first, member.label)
+
+
+def _loss(run: RecordedRun) -> float:
+    loss = final_loss(run)
+    return np.inf if loss is None else loss
 
 
 def _entry(run: RecordedRun, label: str) -> Entry:

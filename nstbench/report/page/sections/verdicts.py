@@ -46,14 +46,10 @@ def section(findings: Findings) -> Section | None:
         "not_run": _not_run(not_run) if not own else "",
         "commands": commands,
     }
-    return Section(
-        "verdicts",
-        "Verdicts",
-        "verdicts.html",
-        context,
-        tables=[verdict_table(findings.verdicts)],
-        ratios=ratios_of_time(findings.verdicts, findings.settings),
-    )
+    ratios = ratios_of_time(findings.verdicts, findings.settings)
+    tables = [verdict_table(findings.verdicts)]
+    plots = [ratios] if ratios else []
+    return Section("verdicts", "Verdicts", "verdicts.html", context, tables=tables, plots=plots)
 
 
 def _lede(own: bool, judged: Sequence[Verdict]) -> str:
