@@ -1,6 +1,7 @@
 """Tuning, targets and standings on losses that are known by a formula; nothing is computed."""
 
 import copy
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from nstbench.benchmark import (
     tuning,
 )  # fmt: skip
 from nstbench.errors import SettingsError
+from nstbench.run import machine
 from nstbench.settings import compose, values
 
 OUT = ("out=nowhere",)
@@ -278,19 +280,22 @@ def test_a_point_is_what_the_run_gets(tiny):
         assert all(values.split(each) for each in spaces.arguments(point))
 
 
-def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny, monkeypatch):
-    pairs = [pair for _, pair in tiny.runs(tiny.score)]
-    names = ("adam", "sgd", "adam")
-    wanted = [
-        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
-        for rate, name in zip((0.1, 0.2, 0.3), names, strict=True)
-        for pair in pairs
-    ]
-    calls, closed = [], []
+@pytest.fixture
+def wanted(tiny, monkeypatch):
+    """Three runs of each of the score's problems and repeats, none of them there yet."""
     monkeypatch.setattr(runs.Run, "is_over", False)
+    return [
+        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
+        for rate, name in zip((0.1, 0.2, 0.3), ("adam", "sgd", "adam"), strict=True)
+        for _, pair in tiny.runs(tiny.score)
+    ]
+
+
+def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(wanted, monkeypatch):
+    calls, closed = [], []
     monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(len(calls)))
     monkeypatch.setattr(
-        carry.Worker, "carry_out", lambda self, a: calls.append(a) or ("completed", None)
+        carry.Worker, "_ask", lambda self, a: calls.append(a) or ("completed", None)
     )
     monkeypatch.setattr(carry, "RUNS_OF_A_PROCESS", 5)
     with carry.Staying(lambda text: None) as staying:
@@ -300,3 +305,40 @@ def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny,
     changes = sum(one != next_one for one, next_one in zip(order, order[1:], strict=False))
     assert changes == 3  # two problems with two methods each
     assert closed == [6, 12]  # a new process for the second problem, and the end
+
+
+def test_several_workers_share_the_runs_and_the_cores_out(wanted, monkeypatch):
+    """Each at a problem of its own; one that has nothing left helps another. Nothing runs twice."""
+    calls = []
+
+    def ask(worker, arguments):
+        slow = "content=coffee" in arguments
+        time.sleep(0.02 if slow else 0.001)
+        calls.append((worker, arguments))
+        return ("failed", "why") if "repeat=2" in arguments else ("completed", None)
+
+    monkeypatch.setattr(machine, "usable_cores", lambda: [2, 3, 5])
+    monkeypatch.setattr(carry.Worker, "_ask", ask)
+    with carry.Staying(lambda text: None, workers=2) as staying:
+        failures = staying(wanted)
+    assert sorted(arguments for _, arguments in calls) == sorted(run.arguments for run in wanted)
+    assert failures == {run: "why" for run in wanted if "repeat=2" in run.arguments}
+    of_coffee = {worker for worker, arguments in calls if "content=coffee" in arguments}
+    of_rocket = {worker for worker, arguments in calls if "content=rocket" in arguments}
+    assert len(of_coffee) == 2 and len(of_rocket) == 1
+    assert carry.shares(2) == [[2], [3, 5]] and carry.shares(1) == [None]
+    with pytest.raises(SettingsError, match="workers=4 is more than the 3 cores"):
+        carry.shares(4)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_interrupted_ends_all(wanted, monkeypatch, workers):
+    closed, calls = [], []
+    monkeypatch.setattr(machine, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(
+        carry.Worker, "_ask", lambda self, a: calls.append(a) or ("interrupted", None)
+    )
+    with pytest.raises(KeyboardInterrupt), carry.Staying(print, workers) as staying:
+        staying(wanted)
+    assert len(set(closed)) == workers and len(calls) <= workers
