@@ -72,9 +72,9 @@ def text(
         f"# {benchmark.name}: {benchmark.description}\n",
         "" if targets.frozen else f"{WEAKNESS}\n",
         f"Leading group: {', '.join(of[name].competitor.label for name in leaders)}.\n",
-        _table(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
+        markdown(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
         "\nLowest loss after so many evaluations, in multiples of the best known; median of runs\n",
-        _table(
+        markdown(
             ["optimizer", *map(str, benchmark.budgets)],
             [
                 [of[each.name].competitor.label, *(f"{value:.4g}" for value in each.budgets)]
@@ -82,7 +82,7 @@ def text(
             ],
         ),
         "\nEvaluations to a target: expected running time, in brackets the share of runs\n",
-        _table(
+        markdown(
             ["optimizer", *(f"{level:g}" for level in benchmark.levels)],
             [[of[each.name].competitor.label, *map(_fixed, each.levels)] for each in order],
         ),
@@ -133,6 +133,7 @@ def _entry(stands: Standing, tuned: Tuned) -> dict[str, Any]:
         ],
         "budgets": _finite(list(stands.budgets)),
         "curve": [[evaluations, _finite(value)] for evaluations, value in stands.curve],
+        "runs": list(stands.runs),
         "failed_runs": stands.failures,
         "tuning": {
             "best": tuned.best.point,
@@ -182,7 +183,7 @@ def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _table(head: Row, rows: Sequence[Row]) -> str:
+def markdown(head: Row, rows: Sequence[Row]) -> str:
     """A Markdown table whose columns line up when it is read as it is."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = [" | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
