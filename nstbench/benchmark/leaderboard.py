@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """Build the leaderboard; the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m nstbench leaderboard",
-        description="A table (CSV, Markdown) and the ECDF of the optimizers in packs of benchmarks.",
+        description="Packs of benchmarks in one table (CSV, Markdown) and one ECDF.",
     )
     parser.add_argument("packs", nargs="+", type=Path, metavar="PACK.zip")
     parser.add_argument("-o", "--out", type=Path, default=Path("results/leaderboard"))
