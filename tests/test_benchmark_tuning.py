@@ -14,14 +14,16 @@ from nstbench.benchmark import (
     output,
     reference,
     runs,
+    seconds,
     spaces,
     standing,
     targets,
     tuning,
 )  # fmt: skip
+from nstbench.cost import options, record
 from nstbench.errors import SettingsError
 from nstbench.run import machine
-from nstbench.settings import compose, values
+from nstbench.settings import compose, identity, values
 
 OUT = ("out=nowhere",)
 
@@ -242,6 +244,41 @@ def test_what_is_written_is_json_and_tables(tiny, monkeypatch, tmp_path):
     again = copy.deepcopy(whole)
     output.write(tmp_path, tiny, each, order, fresh)
     assert json.loads((tmp_path / "scores.json").read_text()) == again
+
+
+def test_seconds_are_evaluations_times_what_cost_measured(tiny, monkeypatch, tmp_path):
+    """Of a record of this machine and this problem alone; a method without one has no seconds."""
+    carry = Formula(monkeypatch, adam=0.05)
+    each = tuned(tiny, carry, "adam,lbfgs,sgd")
+    fresh = made(tiny, carry, each)
+    order = list(stands(tiny, carry, each, fresh).values())
+    found = [one.competitor for one in each]
+    assert seconds.per_evaluation(tmp_path, found) == {}
+    problem = {k: v for k, v in identity.identity(found[0].settings).items() if k != "optimizer"}
+    facts = {"machine": {"host": machine.host()}}
+    visit = {"started": "2026-11-24", "seconds": 1.0, "disturbances": [], "command": []}
+
+    def keep(name, problem, step_s, **facts):
+        kept = record.Record(problem=problem, facts=facts, visits=[record.Visit(**visit)])
+        for competitor in found[:2]:
+            method = kept.add(options.Competitor(competitor.name, "", competitor.settings))
+            method.step_s, method.counts = step_s, record.Counts(evaluations=1.0)
+        kept.methods[found[1].name].counts = record.Counts()  # an unknown number in a step
+        (tmp_path / "cost" / name).mkdir(parents=True)
+        kept.save(tmp_path / "cost" / name)
+
+    keep("elsewhere", problem, 1.0, machine={"host": "other"})
+    keep("larger", problem | {"size": 64}, 2.0, **facts)
+    assert seconds.per_evaluation(tmp_path, found) == {}
+    keep("here", problem, 0.05, **facts)
+    costs = seconds.per_evaluation(tmp_path, found)
+    assert costs == {"adam": 0.05}
+    page = output.text(tiny, each, order, fresh, costs)
+    _, table = page.split("in seconds")
+    (row,) = [line for line in table.splitlines() if line.startswith("| Adam")]
+    adam = next(one for one in order if one.name == "adam")
+    assert "50.0 ms" in row and f"{adam.levels[0].expected * 0.05:.2g}" in row
+    assert "in seconds" not in output.text(tiny, each, order, fresh)
 
 
 def test_fixed_hyperparameters_are_not_tuned(tiny):

@@ -4,6 +4,7 @@ Every forged pack has a new manifest and agrees with itself, so only a repetitio
 """
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,8 @@ def kept():
 def made(folder, kept, *arguments, killed_after=None):
     """The pack of one run."""
     settings = compose.resolve([*SIZE, *arguments, f"out={folder}"])
-    try:
+    with suppress(Killed):
         loop.run(settings, Silent(killed_after), kept)
-    except Killed:
-        pass
     path = folder / "made.zip"
     pack.make([identity.run_directory(settings)], path)
     return path

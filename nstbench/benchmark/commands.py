@@ -20,6 +20,7 @@ from nstbench.benchmark import (
     instances,
     output,
     reference,
+    seconds,
     standing,
     targets,
     tuning,
@@ -166,8 +167,9 @@ def _benchmark(request: Request) -> None:
         document = output.document(request.benchmark, tuned, standings, chosen)
         reference.write(request.reference_file, request.benchmark, document)
     archived = reference.load(request.reference_file, request.benchmark)
-    output.write(request.out, request.benchmark, tuned, standings, chosen, archived)
-    print(output.text(request.benchmark, tuned, standings, chosen), end="")
+    costs = seconds.per_evaluation(request.out.parents[1], request.competitors)
+    output.write(request.out, request.benchmark, tuned, standings, chosen, archived, costs)
+    print(output.text(request.benchmark, tuned, standings, chosen, costs), end="")
     print(request.out)
 
 
