@@ -20,14 +20,16 @@ _NOT_IDENTITY = {
 }  # fmt: skip
 # Settings that make up the optimizer's side; the rest is the problem that the optimizers share.
 _NOT_PROBLEM = {
-    "optimizer", "lr", "schedule", "epochs", "steps_per_epoch", "repeat", "device", "backend",
-    "kernels",
+    "optimizer", "lr", "schedule", "epochs", "steps_per_epoch", "evaluations", "repeat",
+    "device", "backend", "kernels",
 }  # fmt: skip
 
 
 def identity(settings: Settings) -> dict[str, Any]:
     """What changes a run's numbers; pictures, weights and code by content, never by path."""
     chosen = settings.model_dump(exclude=_NOT_IDENTITY)
+    if settings.evaluations is None:  # as in the records of versions that had no such setting
+        del chosen["evaluations"]
     terms = chosen["objective"]["terms"]
     return chosen | {
         "schema": SCHEMA_OF_IDENTITY,
