@@ -198,6 +198,10 @@ def scale(frame, row, column, factor):
         (change_json(lambda d: d["final"].update(evaluations=7)), "counts other"),
         (change_json(lambda d: d["final"]["terms"].update(style=7.0)), "do not add up"),
         (change_json(lambda d: d.update(id="adam-other")), "run.json is that of adam-other"),
+        (
+            change_json(lambda d: d["settings"]["optimizer"].update(source=3)),
+            "as their schema says",
+        ),
         (other_picture, "image.png is not the picture on record"),
     ],
 )

@@ -19,14 +19,13 @@ HALF_A_LEVEL = 0.5 / 255
 SSIM = 5e-3
 
 
-def faults(run: RecordedRun) -> Iterator[str]:
+def faults(run: RecordedRun) -> list[str]:
     """Sentences on what does not fit together in a run that `report.data.reader` could read."""
-    yield from _name(run)
-    yield from _source(run)
-    yield from _tables(run)
-    yield from _terms(run)
-    yield from _end(run)
-    yield from _picture(run)
+    checks = (_name, _source, _tables, _terms, _end, _picture)
+    try:
+        return [fault for check in checks for fault in check(run)]
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        return [f"its files are not as their schema says ({type(error).__name__})"]
 
 
 def _name(run: RecordedRun) -> Iterator[str]:
@@ -35,10 +34,10 @@ def _name(run: RecordedRun) -> Iterator[str]:
 
 
 def _source(run: RecordedRun) -> Iterator[str]:
-    source = run.record.settings.get("optimizer", {}).get("source", {})
+    source = run.record.settings["optimizer"].get("source", {})
     if "sha256" not in source:
         return
-    file = run.path / Path(source.get("file", "")).name
+    file = run.path / Path(source["file"]).name
     if not file.is_file():
         yield "the source of its optimizer is missing"
     elif packs.digest(file) != source["sha256"]:
@@ -54,14 +53,17 @@ def _tables(run: RecordedRun) -> Iterator[str]:
     for row in run.epochs.to_dict("records"):
         end, where = int(row["evaluations"]), f"epoch {row['epoch']:.0f}"
         own = losses[before:end]
-        if end > len(losses) or not (trace["epoch"].to_numpy()[before:end] == row["epoch"]).all():
+        if (
+            not before <= end <= len(losses)
+            or not (trace["epoch"].to_numpy()[before:end] == row["epoch"]).all()
+        ):
             yield f"{where} has other evaluations in trace.csv than in epochs.csv"
             return
         if len(own) == per_epoch and not _same(row["loss"], own.mean()):
             yield f"{where}: its loss is not the mean of its evaluations'"
         if not np.isclose(losses[:end], row["loss_last"], EXACT, 0, equal_nan=True).any():
             yield f"{where}: its last loss is none of its evaluations'"
-        if not _same(row["loss_best"], best[end - 1]):
+        if end and not _same(row["loss_best"], best[end - 1]):
             yield f"{where}: its best loss is not the lowest so far"
         before = end
     if run.status.is_final and before != len(losses):

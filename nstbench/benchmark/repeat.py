@@ -164,7 +164,9 @@ def repeatable(run: RecordedRun, settings: Settings, run_source: bool) -> Settin
 def first_epochs(run: RecordedRun, settings: Settings, kept: Any, folder: Path) -> Comparison:
     """Repeat the run until `TOLERANCE` ends, or it does."""
     wanted = min(TOLERANCE[-1][0], len(run.trace))
-    epoch = int(run.trace["epoch"].iloc[wanted - 1]) if wanted else 1
+    if not wanted:
+        raise Unchecked("it has no evaluation on record")
+    epoch = int(run.trace["epoch"].iloc[wanted - 1])
     repeated = _repeated(settings.model_copy(update={"out": str(folder)}), kept, epoch)
     return compare(run, repeated)
 
