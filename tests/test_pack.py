@@ -167,7 +167,7 @@ def change_json(change):
 def change_table(name, change):
     def changed(folder):
         (file,) = folder.rglob(name)
-        frame = pd.read_csv(file, float_precision="round_trip")
+        frame = pd.read_csv(file)
         change(frame)
         frame.to_csv(file, index=False)
 

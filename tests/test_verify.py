@@ -106,8 +106,8 @@ def forged(path, change):
 
 def scale(folder, evaluation, factor):
     """A loss and its terms, and the row of its epoch, as if that had been measured."""
-    trace = pd.read_csv(folder / "trace.csv", float_precision="round_trip")
-    epochs = pd.read_csv(folder / "epochs.csv", float_precision="round_trip")
+    trace = pd.read_csv(folder / "trace.csv")
+    epochs = pd.read_csv(folder / "epochs.csv")
     terms = [name for name in trace if name.startswith("term_")]
     at = trace["evaluation"] == evaluation
     trace.loc[at, ["loss", *terms]] *= factor

@@ -69,7 +69,8 @@ def make(paths: Sequence[Path], out: Path) -> None:
         record = read_record(directory)
         if record is None:
             raise PackError(f"{directory} is neither a run nor a benchmark's folder")
-        files |= {f"runs/{name}/{file.name}": file for file in _of_run(directory, record)}
+        for file in _of_run(directory, record):
+            files[f"runs/{name}/{file.relative_to(directory).as_posix()}"] = file
         pictures |= _pictures(record)
         commands += [record.command] if alone else []
     named = {name: f"inputs/{packs.digest(file)}{file.suffix}" for name, file in pictures.items()}
