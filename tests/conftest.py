@@ -16,7 +16,7 @@ SLOW = {
     "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
     "test_own_optimizer", "test_pictures", "test_presets", "test_report_command",
     "test_report_figures", "test_report_kinds", "test_report_page", "test_report_verdicts",
-    "test_speed", "test_sweep", "test_visualize", "test_weights",
+    "test_speed", "test_sweep", "test_verify", "test_visualize", "test_weights",
 }  # fmt: skip
 
 

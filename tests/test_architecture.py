@@ -26,7 +26,8 @@ FLOORS = (
     ("settings", "help"),
     ("transfer.problem",),
     ("run",),
-    ("sweep", "check", "benchmark", "cost"),
+    ("sweep", "check", "cost"),
+    ("benchmark",),
     ("cli",),
 )
 # Beside the floors: what reads records, and programs of their own on top of the rest.

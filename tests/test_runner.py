@@ -363,3 +363,34 @@ def test_the_result_its_frames_and_its_quality_are_of_one_picture(settle, monkey
     assert "lr=1" not in how or shown.min() == 0  # it did leave the box
     saved = np.asarray(Image.open(frame), np.float32) / 255
     np.testing.assert_allclose(shown, saved, atol=0.51 / 255)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [("optimizer=adam", "lr=0.02"), ("optimizer=lbfgs",), ("optimizer=lbfgsb",),
+     ("optimizer=scipy.CG",)],
+)  # fmt: skip
+@pytest.mark.parametrize("budget", [1, 7])
+def test_a_budget_of_evaluations_ends_a_run_inside_a_step_too(settle, method, budget):
+    """Its evaluations are those of the run without a budget; the image is that of whole steps."""
+    whole = settle(*method, "epochs=9", folder="whole")
+    runner.run(whole, Watch())
+    settings = settle(*method, f"evaluations={budget}", "epochs=9", folder="short")
+    record = runner.run(settings, Watch())
+    assert record.status == Status.COMPLETED and record.finished_early == minimise.SPENT
+    assert record.final.evaluations == budget
+    long, short = (table(each, "trace", TRACE_COLUMNS) for each in (whole, settings))
+    assert short == long[:budget]
+    assert record.final.loss in {float(row["loss"]) for row in long[: budget + 4]}
+
+
+def test_a_budget_stands_in_place_of_epochs_and_changes_no_other_name():
+    plain = compose.resolve(["optimizer=adam"])
+    assert "evaluations" not in identity.identity(plain)
+    spent = compose.resolve(["optimizer=adam", "evaluations=33", "steps_per_epoch=5"])
+    assert (spent.epochs, spent.evaluations) == (7, 33)
+    assert identity.identity(spent)["evaluations"] == 33
+    both = compose.resolve(["optimizer=adam", "evaluations=33", "epochs=3"])
+    assert both.epochs == 3
+    with pytest.raises(SettingsError, match="evaluations=0 must be at least 1"):
+        compose.resolve(["evaluations=0"])

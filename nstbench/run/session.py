@@ -41,6 +41,7 @@ class Session:
         with self.clocks.measure("compile"), self.engine.scope():
             self.problem = setup.problem(settings, self.engine, listener.download)
             self.minimisation = setup.minimisation(settings, self.engine, self.problem)
+            self.minimisation.allow(settings.evaluations)
         with self.clocks.measure("io"):
             self.counters = self._restored() or self._fresh()
             self._begin()

@@ -7,6 +7,7 @@ what stands on a command line or in a file's name.
 
 import copy
 import functools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,8 +83,14 @@ def resolve(arguments: Sequence[str]) -> Settings:
         checked = Settings.model_validate(made)
     except ValidationError as error:
         raise hints.invalid(error) from None
-    epochs = max(1, round(checked.epochs * checked.epochs_scale))
-    return checked.model_copy(update={"epochs": epochs})
+    return checked.model_copy(update={"epochs": _epochs(checked, "epochs" in given.values)})
+
+
+def _epochs(settings: Settings, are_given: bool) -> int:
+    """Scaled; as many as a budget of evaluations could last where it stands in their place."""
+    if settings.evaluations is not None and not are_given:
+        return math.ceil(settings.evaluations / settings.steps_per_epoch)
+    return max(1, round(settings.epochs * settings.epochs_scale))
 
 
 def read(arguments: Sequence[str]) -> Given:

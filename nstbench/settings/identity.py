@@ -23,8 +23,8 @@ NOT_IDENTITY = {
 }  # fmt: skip
 # Settings that make up the optimizer's side; the rest is the problem that the optimizers share.
 NOT_PROBLEM = {
-    "optimizer", "lr", "schedule", "epochs", "steps_per_epoch", "repeat", "device", "backend",
-    "kernels",
+    "optimizer", "lr", "schedule", "epochs", "steps_per_epoch", "evaluations", "repeat",
+    "device", "backend", "kernels",
 }  # fmt: skip
 
 
@@ -35,6 +35,8 @@ def identity(settings: Settings) -> dict[str, Any]:
     """
     chosen = settings.model_dump(exclude=NOT_IDENTITY)
     kind, backend = hardware.kind(settings.device), settings.backend
+    if settings.evaluations is None:  # as in the records of versions that had no such setting
+        del chosen["evaluations"]
     terms = chosen["objective"]["terms"]
     return chosen | {
         "schema": SCHEMA_OF_IDENTITY,
