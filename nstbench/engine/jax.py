@@ -89,6 +89,10 @@ class _Compiled:
         except (TypeError, ValueError):  # arguments of another shape or type
             return self._jitted(*arguments)
 
+    def lower(self, *arguments):
+        """As a jitted function's own."""
+        return self._jitted.lower(*arguments)
+
     def _program(self, lowered):
         """What is kept for this text, else what it is compiled to, which is then kept."""
         name = hashlib.sha256(lowered.as_text().encode()).hexdigest()
