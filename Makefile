@@ -23,14 +23,17 @@ CONTRACTS := nstbench/optimizers/contract.py nstbench/optimizers/minimise.py \
 	nstbench/transfer/objective.py nstbench/transfer/problem.py nstbench/outside.py \
 	nstbench/settings $(filter-out nstbench/run/lock.py,$(wildcard nstbench/run/*.py))
 
+# By whole files, in the order that tests/conftest.py gives them.
+SHARED := -n 2 --dist loadscope --no-loadscope-reorder
+
 check: install
 	$(BIN)/ruff format --check nstbench tests
 	$(BIN)/ruff check nstbench tests
 	$(BIN)/mypy $(CONTRACTS)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest $(SHARED)
 
 # Broken on purpose: kills, full disks, odd files, signals; minutes.
 faults: install
