@@ -106,11 +106,12 @@ def test_another_version_of_a_method_is_another_competitor(tmp_path, change):
         for run in suite([SyntheticRun("rmsprop", 0.001), SyntheticRun("rmsprop", 0.02)], 1)
     ]
     write_runs(tmp_path, rows)
-    slow, quick = reader.read(tmp_path).runs
+    runs = reader.read(tmp_path).runs
+    sides = [costs.Rule.of_run(run) for run in runs]
     known = cost_session()
-    assert costs.between([known], slow, quick, [256]) is not None
+    assert costs.between([known], *sides, runs[0], [256]) is not None
     known.methods["2"] = known.methods["2"].model_copy(update=change)
-    assert costs.between([known], slow, quick, [256]) is None
+    assert costs.between([known], *sides, runs[0], [256]) is None
 
 
 def test_the_reports_size_counts_first_and_the_runs_size_where_it_is_missing(runs):
@@ -118,6 +119,20 @@ def test_the_reports_size_counts_first_and_the_runs_size_where_it_is_missing(run
     assert judged(runs, small, large)["observation_3"].decision is Decision.SUPPORTED
     verdict = judged(runs, small)["observation_3"]
     assert verdict.decision is Decision.NO_DIFFERENCE and "the runs have" not in verdict.explanation
+
+
+def test_a_comparison_that_was_not_run_is_decided_too_where_others_were(runs):
+    """A step knows nothing of the number of epochs."""
+    short = [run for run in runs if run.setup.epochs == 50]
+    verdict = judged(short, cost_session())["observation_1"]
+    assert all(by_cost(verdict)) and verdict.decision is Decision.NO_DIFFERENCE
+    assert verdict.commands == ()
+    verdict = judged(short)["observation_1"]
+    assert verdict.verdict == "not decided: 4 of 5 comparisons not run"
+    unknown = cost_session(methods=[("adam", 0.02), ("adagrad", 0.02), ("sgd", 1.0)] * 2)
+    verdict = judged(short, unknown)["observation_1"]
+    assert verdict.verdict == "not decided: 2 of 5 comparisons not run"
+    assert judged([], cost_session())["observation_1"].decision is Decision.NOT_RUN
 
 
 def test_a_claim_of_ones_own_asks_for_the_cost_of_a_step_and_may_have_its_margin(runs):
