@@ -53,9 +53,21 @@ def test_equal_steps_decide_what_the_runs_leave_open(runs):
     ]  # fmt: skip
 
 
-def test_more_steps_take_longer_by_the_runs_alone(runs):
+def test_more_steps_take_longer_by_the_runs_and_by_their_number_where_these_are_too_few(runs):
     verdict = judged(runs, cost_session())["observation_5"]
     assert verdict.verdict == "supported" and not any(by_cost(verdict))
+    fewer = [run for run in runs if run.setup.epochs < 500 or run.repeat == 0]
+    verdict = judged(fewer, cost_session())["observation_5"]
+    assert verdict.verdict == "supported, by the cost of a step in 3 of 5"
+    assert by_cost(verdict) == [False, True, False, True, True]
+    several = [run for run in runs if run.repeat == 0]
+    said = judged(several, cost_session(size=16))["observation_5"].explanation
+    assert (
+        "Decided by the cost of a step (0.125 s at 16 x 16 pixels): Adam 0.02's step is the "
+        in said
+    )
+    assert "is the same in both, and 500 take 2 times as long as 250. What you waited: " in said
+    assert "1 is open" not in said and "in one pair of repeats" in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A session compares whole steps of two competitors in turn (A B B A) in one proce
 in minutes what repeats of whole runs, each in a process of its own, hardly ever can.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from nstbench import hardware
 from nstbench.cost import record
 from nstbench.cost.names import with_rate
+from nstbench.cost.output import sentence
 from nstbench.cost.record import Method, Pair, Record
 from nstbench.cost.sequence import Estimate
 from nstbench.errors import RecordError
@@ -19,6 +21,7 @@ from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import Damage, RecordedRun
 from nstbench.report.data.select import equal
 from nstbench.report.data.settings import Selector
+from nstbench.report.notation import count, number
 
 SHARED = ("extractor", "keep_aspect", "precision", "backend")  # settings, beside the terms
 OF_A_RUN = ("epochs", "steps_per_epoch")  # settings that a step knows nothing of
@@ -81,6 +84,42 @@ class StepCost:
         found = self.pair.estimate(alpha)
         return found.turned() if self.is_turned else found
 
+    def told(self, found: Estimate, margin: float) -> tuple[str, str]:
+        """How it was measured, and what it says."""
+        how = f"{count(found.n, 'comparison')} A B B A in one process"
+        return how, sentence(*self.labels, found, margin)
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """Two schedules of one step: the longer one makes the steps of the shorter, and more of them.
+
+    So their time in updates stands as their numbers of steps do, and needs no repeats.
+    """
+
+    label: str
+    steps: tuple[int, int]
+    seconds: float  # of one step
+    size: int
+    margin: float | None = None  # the claim's
+
+    def estimate(self, alpha: float) -> Estimate:
+        """The log ratio of the numbers of steps, which is certain."""
+        known = math.log(self.steps[0] / self.steps[1])
+        return Estimate(known, known, known, 0)
+
+    def told(self, found: Estimate, margin: float) -> tuple[str, str]:
+        """How it was measured, and what it says."""
+        (a, b), times = self.steps, number(math.exp(found.centre), 3)
+        alike = f"{self.label}'s step is the same in both"
+        return (
+            f"{number(self.seconds, 3)} s",
+            f"{alike}, and {a} take {times} times as long as {b}.",
+        )
+
+
+Cost = StepCost | StepCount  # what can decide in place of runs
+
 
 def read(results: Path) -> tuple[list[Record], list[Damage]]:
     """Every session in `results/cost`, and what could not be read."""
@@ -104,6 +143,25 @@ def between(
     return min(
         fitting, key=lambda cost: (sizes.index(cost.size), -len(cost.pair.logs)), default=None
     )
+
+
+def counted(
+    sessions: Iterable[Record],
+    rules: tuple[Rule, Rule],
+    steps: tuple[int, int],
+    like: RecordedRun,
+    sizes: Sequence[int],
+) -> StepCount | None:
+    """Two numbers of steps of one method whose step was measured on a problem `like` a run's."""
+    for session in sessions:
+        size = session.problem["size"]
+        if size not in sizes or not _suits(session, like):
+            continue
+        for method in session.methods.values():
+            if method.step_s is not None and all(rule.is_of(method) for rule in rules):
+                label = with_rate(method.label, method.lr)
+                return StepCount(label, steps, method.step_s, size)
+    return None
 
 
 def step_seconds(sessions: Iterable[Record], run: RecordedRun) -> float | None:

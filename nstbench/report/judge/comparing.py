@@ -10,7 +10,7 @@ import numpy as np
 from nstbench.cost import sequence
 from nstbench.cost.record import Record
 from nstbench.report.data import costs, select
-from nstbench.report.data.costs import Rule, StepCost
+from nstbench.report.data.costs import Cost, Rule
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import Selected
 from nstbench.report.data.settings import Claim, ReportSettings, Row, Selector, Sides
@@ -55,7 +55,7 @@ class Comparison:
     lengths: tuple[int | None, int | None]  # steps planned
     found: Pairs
     estimate: Estimate
-    cost: StepCost | None
+    cost: Cost | None
     margin: float
     alpha: float
     decision: Decision
@@ -110,7 +110,7 @@ class Comparer:
         found = self._pairs(selected)
         estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
         lengths = tuple(map(_steps, selected, wanted))
-        cost = self._cost(selected, wanted) if lengths[0] == lengths[1] else None
+        cost = self._cost(selected, wanted, lengths, found.n)
         decision = self.decided(found, selected, cost, self.alpha)
         presets = self.settings.presets
         names = [
@@ -132,9 +132,16 @@ class Comparer:
             tuple(self.settings.table.matching(each) for each in wanted),
         )
 
-    def _cost(self, selected: Sequence[Selected], wanted: Sequence[Selector]) -> StepCost | None:
+    def _cost(
+        self,
+        selected: Sequence[Selected],
+        wanted: Sequence[Selector],
+        lengths: tuple[int | None, int | None],
+        pairs: int,
+    ) -> Cost | None:
         """What a step costs, where the claim is about that: of two schedules of equal length only
-        their steps can differ. It asks for no run of this length, only for some of its kind."""
+        their steps can differ, and of one method only the number of steps, which decides where
+        there are too few pairs of runs. It asks for no run of this length, only for one alike."""
         if self.claim.decided_by != "cost" or not self.scope.timed:
             return None
         presets = self.settings.presets
@@ -145,10 +152,16 @@ class Comparer:
         like = next((run for own in selected for run in own.runs), self.scope.timed[0])
         first = self.settings.claims.step_size
         sizes = [size for size in (first, like.record.settings.get("size")) if size is not None]
-        return costs.between(self.scope.costs, a, b, like, sizes) if a and b else None
+        if a is None or b is None or None in lengths:
+            return None
+        if lengths[0] == lengths[1]:
+            return costs.between(self.scope.costs, a, b, like, sizes)
+        enough = pairs >= self.settings.claims.fewest_repeats
+        return None if enough else costs.counted(self.scope.costs, (a, b), lengths, like, sizes)
 
-    def _step_margin(self, cost: StepCost) -> float:
-        return cost.margin if self.claim.margin is None else self.claim.margin
+    def _step_margin(self, cost: Cost) -> float:
+        known = self.claim.margin is None and cost.margin is not None
+        return cost.margin if known else self.margin
 
     def _pairs(self, selected: Sequence[Selected]) -> Pairs:
         a, b = (each.runs for each in selected)
@@ -161,7 +174,11 @@ class Comparer:
         return self.metric.value(run, self.scope.targets)
 
     def decided(
-        self, found: Pairs, selected: Sequence[Selected], cost: StepCost | None, alpha: float
+        self,
+        found: Pairs,
+        selected: Sequence[Selected],
+        cost: Cost | None,
+        alpha: float,
     ) -> Decision:
         """One comparison at a level, by the cost of a step where there is one. A deterministic
         metric on one pair of pictures is decided for that pair."""

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nstbench.cost.output import sentence
 from nstbench.report.data.settings import Claims
 from nstbench.report.judge.decide import OPEN, Decision
-from nstbench.report.notation import count
 
 if TYPE_CHECKING:
     from nstbench.report.judge.comparing import Comparison
@@ -27,11 +25,11 @@ def in_words(comparison: "Comparison") -> str:
     cost, found = comparison.cost, comparison.step
     widths = {run.record.content.width for each in comparison.selected for run in each.runs}
     other = "".join(f"; the runs have {own} x {own}" for own in widths - {cost.size})
-    how = f"{count(found.n, 'comparison')} A B B A in one process at {cost.size} x {cost.size}"
+    how, said = cost.told(found, comparison.margin)
+    where = f"at {cost.size} x {cost.size} pixels{other}"
     is_open = comparison.decision is Decision.NOT_DECIDED
     verb = "Not decided" if is_open else "Decided"
-    said = sentence(*cost.labels, found, comparison.margin)
-    return f"{verb} by {BY_COST} ({how} pixels{other}): {said}"
+    return f"{verb} by {BY_COST} ({how} {where}): {said}"
 
 
 def advice(compared: Sequence["Comparison"], claims: Claims) -> tuple[str, ...]:
