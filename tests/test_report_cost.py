@@ -60,6 +60,7 @@ def test_more_steps_take_longer_by_the_runs_and_by_their_number_where_these_are_
     verdict = judged(fewer, cost_session())["observation_5"]
     assert verdict.verdict == "supported, by the cost of a step in 3 of 5"
     assert by_cost(verdict) == [False, True, False, True, True]
+    assert "3 pairs of repeats). Decided by the cost of a step (0.125 s" in verdict.explanation
     several = [run for run in runs if run.repeat == 0]
     said = judged(several, cost_session(size=16))["observation_5"].explanation
     assert (

@@ -68,4 +68,5 @@ def keep_sources(settings: Settings, directory: Path) -> None:
     for target in named:
         if target and outside.is_path(target) and "sha256" in targets.source(target):
             file = outside.source_file(target)
+            assert file is not None  # its digest was taken
             shutil.copyfile(file, directory / file.name)
