@@ -46,6 +46,7 @@ COST_METHODS = (
     ("rmsprop", 0.001),
     ("adagrad", 0.1),
 )
+LABELS = {"adam": "Adam", "adagrad": "Adagrad", "rmsprop": "RMSprop", "sgd": "SGD"}
 COST_PAIRS = ((0, 1), (0, 2), (2, 1), (3, 2), (1, 4))  # what observations 1 to 4 compare
 
 
@@ -187,7 +188,13 @@ def cost_session(slower=None, n=30, size=256, margin=0.01, methods=COST_METHODS,
     )  # fmt: skip
     for number, (name, lr) in enumerate(methods):
         made.methods[str(number)] = Method(
-            name=name, label=name, target="", lr=lr, options={}, source={}, step_s=0.125
+            name=name,
+            label=LABELS[name],
+            target=f"keras.optimizers.{LABELS[name]}",
+            lr=lr,
+            options={},
+            source={},
+            step_s=0.125,
         )
     for a, b in COST_PAIRS:
         truth = slower.get(methods[a], 0.0) - slower.get(methods[b], 0.0)

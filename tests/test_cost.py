@@ -400,7 +400,7 @@ def kept(folder):
 
 
 def test_a_session_measures_tells_and_is_not_repeated(toy_problem, tmp_path, capsys, sleepy):
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("Adam's step costs between") and "beyond 90 %." in told[0]
     first = kept(tmp_path)
@@ -412,17 +412,17 @@ def test_a_session_measures_tells_and_is_not_repeated(toy_problem, tmp_path, cap
     with (folder / "cost.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["decision"] == "no difference" and float(row["low"]) < float(row["high"])
-    assert "| Adam / SGD |" in (folder / "cost.md").read_text()
+    assert "| Adam / RMSprop |" in (folder / "cost.md").read_text()
 
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     assert kept(tmp_path) == first  # decided: nothing was measured again
 
-    assert run(tmp_path, f"optimizer=adam,sgd,{sleepy}:Sleepier", "pairs=first") == 0
+    assert run(tmp_path, f"optimizer=adam,rmsprop,{sleepy}:Sleepier", "pairs=first") == 0
     more = kept(tmp_path)
     assert more["pairs"][0]["logs"] == pair["logs"] and len(more["pairs"]) == 2
     assert len(more["methods"]) == 3 and len(more["visits"]) == 2
 
-    assert run(tmp_path, "optimizer=adam,sgd", "force=true") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop", "force=true") == 0
     assert kept(tmp_path)["pairs"][-1]["logs"] != pair["logs"]
 
 
@@ -435,11 +435,11 @@ def test_a_stopped_session_continues(toy_problem, tmp_path, monkeypatch):
         return whole(pair, *arguments)
 
     monkeypatch.setattr(step, "compare", stopping)
-    assert run(tmp_path, "optimizer=adam,sgd") == 130
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 130
     before = kept(tmp_path)["pairs"][0]["logs"]
     assert len(before) == 3
     monkeypatch.setattr(step, "compare", whole)
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     after = kept(tmp_path)
     assert after["pairs"][0]["logs"][:3] == before and len(after["visits"]) == 2
 
@@ -453,7 +453,7 @@ def test_no_other_thread_is_started(toy_problem, tmp_path, monkeypatch):
 
     monkeypatch.setattr(step, "compare", counting)
     before = threading.active_count()
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     assert set(alive) == {before}
 
 
@@ -482,11 +482,11 @@ def test_mistakes_are_one_line(words, message, capsys, tmp_path):
 
 
 def test_a_file_that_is_no_record_is_named(toy_problem, tmp_path, capsys):
-    assert run(tmp_path, "optimizer=adam,sgd", "minutes=0") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop", "minutes=0") == 0
     (path,) = tmp_path.glob("cost/32-*/cost.json")
     path.write_text("{}")
     capsys.readouterr()
-    assert run(tmp_path, "optimizer=adam,sgd", "minutes=0") == 1
+    assert run(tmp_path, "optimizer=adam,rmsprop", "minutes=0") == 1
     assert "is no record of costs" in capsys.readouterr().err
 
 

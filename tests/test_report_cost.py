@@ -53,9 +53,22 @@ def test_equal_steps_decide_what_the_runs_leave_open(runs):
     ]  # fmt: skip
 
 
-def test_more_steps_take_longer_by_the_runs_alone(runs):
+def test_more_steps_take_longer_by_the_runs_and_by_their_number_where_these_are_too_few(runs):
     verdict = judged(runs, cost_session())["observation_5"]
     assert verdict.verdict == "supported" and not any(by_cost(verdict))
+    fewer = [run for run in runs if run.setup.epochs < 500 or run.repeat == 0]
+    verdict = judged(fewer, cost_session())["observation_5"]
+    assert verdict.verdict == "supported, by the cost of a step in 3 of 5"
+    assert by_cost(verdict) == [False, True, False, True, True]
+    assert "3 pairs of repeats). Decided by the cost of a step (0.125 s" in verdict.explanation
+    several = [run for run in runs if run.repeat == 0]
+    said = judged(several, cost_session(size=16))["observation_5"].explanation
+    assert (
+        "Decided by the cost of a step (0.125 s at 16 x 16 pixels): Adam 0.02's step is the "
+        in said
+    )
+    assert "is the same in both, and 500 take 2 times as long as 250. What you waited: " in said
+    assert "1 is open" not in said and "in one pair of repeats" in said
 
 
 @pytest.mark.parametrize(
@@ -106,11 +119,12 @@ def test_another_version_of_a_method_is_another_competitor(tmp_path, change):
         for run in suite([SyntheticRun("rmsprop", 0.001), SyntheticRun("rmsprop", 0.02)], 1)
     ]
     write_runs(tmp_path, rows)
-    slow, quick = reader.read(tmp_path).runs
+    runs = reader.read(tmp_path).runs
+    sides = [costs.Rule.of_run(run) for run in runs]
     known = cost_session()
-    assert costs.between([known], slow, quick, [256]) is not None
+    assert costs.between([known], *sides, runs[0], [256]) is not None
     known.methods["2"] = known.methods["2"].model_copy(update=change)
-    assert costs.between([known], slow, quick, [256]) is None
+    assert costs.between([known], *sides, runs[0], [256]) is None
 
 
 def test_the_reports_size_counts_first_and_the_runs_size_where_it_is_missing(runs):
@@ -118,6 +132,20 @@ def test_the_reports_size_counts_first_and_the_runs_size_where_it_is_missing(run
     assert judged(runs, small, large)["observation_3"].decision is Decision.SUPPORTED
     verdict = judged(runs, small)["observation_3"]
     assert verdict.decision is Decision.NO_DIFFERENCE and "the runs have" not in verdict.explanation
+
+
+def test_a_comparison_that_was_not_run_is_decided_too_where_others_were(runs):
+    """A step knows nothing of the number of epochs."""
+    short = [run for run in runs if run.setup.epochs == 50]
+    verdict = judged(short, cost_session())["observation_1"]
+    assert all(by_cost(verdict)) and verdict.decision is Decision.NO_DIFFERENCE
+    assert verdict.commands == ()
+    verdict = judged(short)["observation_1"]
+    assert verdict.verdict == "not decided: 4 of 5 comparisons not run"
+    unknown = cost_session(methods=[("adam", 0.02), ("adagrad", 0.02), ("sgd", 1.0)] * 2)
+    verdict = judged(short, unknown)["observation_1"]
+    assert verdict.verdict == "not decided: 2 of 5 comparisons not run"
+    assert judged([], cost_session())["observation_1"].decision is Decision.NOT_RUN
 
 
 def test_a_claim_of_ones_own_asks_for_the_cost_of_a_step_and_may_have_its_margin(runs):

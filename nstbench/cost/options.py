@@ -1,6 +1,5 @@
 """What a command line asks for: the competitors, the problem, and how it is measured."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nstbench import arguments as given
 from nstbench import errors
+from nstbench.cost.names import told_apart, with_rate
 from nstbench.settings.model import Settings
 
 VARIED = ("optimizer", "lr")  # settings that may have several values; their product competes
@@ -85,20 +85,6 @@ def read(arguments: Sequence[str]) -> Request:
             "cost compares optimizers or rates: optimizer=adam,adagrad or lr=0.02,0.001 (or both)"
         )
     return Request(_options(own), competitors)
-
-
-def told_apart(names: Sequence[Sequence[str]]) -> list[str]:
-    """For each competitor the first of its names that no other one has; the last at worst."""
-    levels = [Counter(level) for level in zip(*names, strict=True)]
-    return [
-        next((name for name, level in zip(own, levels, strict=True) if level[name] == 1), own[-1])
-        for own in names
-    ]
-
-
-def with_rate(label: str, lr: float | None) -> str:
-    """ "RMSprop 0.001"; a method without a rate keeps its label."""
-    return label if lr is None else f"{label} {lr:g}"
 
 
 def _check_name(key: str, own: set[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nstbench.cost.options import told_apart, with_rate
+from nstbench.cost.names import told_apart, with_rate
 from nstbench.cost.record import Counts, Method, Microseconds, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.files import replacing

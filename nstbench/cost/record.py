@@ -7,14 +7,16 @@ that optimizers that are asked for later join those that were measured before.
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nstbench.cost.options import Competitor
 from nstbench.cost.sequence import Estimate, estimate
 from nstbench.errors import RecordError
 from nstbench.files import replacing
+
+if TYPE_CHECKING:
+    from nstbench.cost.options import Competitor
 
 SCHEMA = 1
 FILE = "cost.json"
@@ -99,7 +101,7 @@ class Record(_Model):
     visits: list[Visit] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)  # derived, for readers
 
-    def add(self, competitor: Competitor) -> Method:
+    def add(self, competitor: "Competitor") -> Method:
         """The method's entry, made where it is new. Its label is the optimizer's alone."""
         settings = competitor.settings
         chosen = settings.optimizer

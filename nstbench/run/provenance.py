@@ -72,6 +72,7 @@ def keep_sources(settings: Settings, directory: Path) -> None:
     for target in {section.get(key) for section in sections for key in outside.CODE}:
         if target and outside.is_path(target) and "sha256" in targets.source(target):
             file = outside.source_file(target)
+            assert file is not None  # its digest was taken
             try:
                 shutil.copyfile(file, directory / file.name)
             except OSError as error:

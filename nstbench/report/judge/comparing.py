@@ -10,10 +10,10 @@ import numpy as np
 from nstbench.cost import sequence
 from nstbench.cost.record import Record
 from nstbench.report.data import costs, select
-from nstbench.report.data.costs import StepCost
+from nstbench.report.data.costs import Cost, Rule
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import Selected
-from nstbench.report.data.settings import Claim, ReportSettings, Row, Sides
+from nstbench.report.data.settings import Claim, ReportSettings, Row, Selector, Sides
 from nstbench.report.judge import decide, pairs
 from nstbench.report.judge.decide import Decision
 from nstbench.report.judge.metrics import Metric
@@ -52,9 +52,10 @@ class Comparison:
     sides: Sides
     names: tuple[str, str]
     selected: tuple[Selected, Selected]
+    lengths: tuple[int | None, int | None]  # steps planned
     found: Pairs
     estimate: Estimate
-    cost: StepCost | None
+    cost: Cost | None
     margin: float
     alpha: float
     decision: Decision
@@ -78,8 +79,8 @@ class Comparison:
 
     @property
     def is_of_equal_length(self) -> bool:
-        """Whether both sides were planned for as many steps."""
-        a, b = (each.runs[0].steps if each.runs else None for each in self.selected)
+        """Whether both sides are planned for as many steps, as far as is known."""
+        a, b = self.lengths
         return a == b
 
 
@@ -108,7 +109,8 @@ class Comparer:
         selected = [select.select(runs, each) for each in wanted]
         found = self._pairs(selected)
         estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
-        cost = self._cost(selected)
+        lengths = tuple(map(_steps, selected, wanted))
+        cost = self._cost(selected, wanted, lengths, found.n)
         decision = self.decided(found, selected, cost, self.alpha)
         presets = self.settings.presets
         names = [
@@ -119,6 +121,7 @@ class Comparer:
             sides,
             tuple(names),
             tuple(selected),
+            lengths,
             found,
             estimate,
             cost,
@@ -129,18 +132,36 @@ class Comparer:
             tuple(self.settings.table.matching(each) for each in wanted),
         )
 
-    def _cost(self, selected: Sequence[Selected]) -> StepCost | None:
+    def _cost(
+        self,
+        selected: Sequence[Selected],
+        wanted: Sequence[Selector],
+        lengths: tuple[int | None, int | None],
+        pairs: int,
+    ) -> Cost | None:
         """What a step costs, where the claim is about that: of two schedules of equal length only
-        their steps can differ."""
-        if self.claim.decided_by != "cost" or not all(each.runs for each in selected):
+        their steps can differ, and of one method only the number of steps, which decides where
+        there are too few pairs of runs. It asks for no run of this length, only for one alike."""
+        if self.claim.decided_by != "cost" or not self.scope.timed:
             return None
-        a, b = (each.runs[0] for each in selected)
+        presets = self.settings.presets
+        a, b = (
+            Rule.of_run(own.runs[0]) if own.runs else Rule.of_selector(each, presets)
+            for own, each in zip(selected, wanted, strict=True)
+        )
+        like = next((run for own in selected for run in own.runs), self.scope.timed[0])
         first = self.settings.claims.step_size
-        sizes = [size for size in (first, a.record.settings.get("size")) if size is not None]
-        return costs.between(self.scope.costs, a, b, sizes) if a.steps == b.steps else None
+        sizes = [size for size in (first, like.record.settings.get("size")) if size is not None]
+        if a is None or b is None or None in lengths:
+            return None
+        if lengths[0] == lengths[1]:
+            return costs.between(self.scope.costs, a, b, like, sizes)
+        enough = pairs >= self.settings.claims.fewest_repeats
+        return None if enough else costs.counted(self.scope.costs, (a, b), lengths, like, sizes)
 
-    def _step_margin(self, cost: StepCost) -> float:
-        return cost.margin if self.claim.margin is None else self.claim.margin
+    def _step_margin(self, cost: Cost) -> float:
+        known = self.claim.margin is None and cost.margin is not None
+        return cost.margin if known else self.margin
 
     def _pairs(self, selected: Sequence[Selected]) -> Pairs:
         a, b = (each.runs for each in selected)
@@ -153,16 +174,20 @@ class Comparer:
         return self.metric.value(run, self.scope.targets)
 
     def decided(
-        self, found: Pairs, selected: Sequence[Selected], cost: StepCost | None, alpha: float
+        self,
+        found: Pairs,
+        selected: Sequence[Selected],
+        cost: Cost | None,
+        alpha: float,
     ) -> Decision:
         """One comparison at a level, by the cost of a step where there is one. A deterministic
         metric on one pair of pictures is decided for that pair."""
-        if not all(each.runs for each in selected):
-            return Decision.NOT_RUN
         if cost is not None:
             step = cost.estimate(alpha)
             own = decide.Bounds(np.float64(step.low), np.float64(step.high))
             return decide.decide(self.claim.expect, own, math.log1p(self._step_margin(cost)))
+        if not all(each.runs for each in selected):
+            return Decision.NOT_RUN
         alone = found.n == 1 and not self.metric.is_timed
         if not alone and found.n < self.settings.claims.fewest_repeats:
             return Decision.NOT_DECIDED
@@ -207,3 +232,11 @@ class Comparer:
             | decide.bounds(mean, spread, n, self.alpha).equal(expect, margin)
         )
         return decided & (n >= self.settings.claims.fewest_repeats)
+
+
+def _steps(selected: Selected, wanted: Selector) -> int | None:
+    """Steps that a side is planned for: of its runs, else as its selector says."""
+    if selected.runs:
+        return selected.runs[0].steps
+    known = "epochs" in wanted and "steps_per_epoch" in wanted
+    return wanted["epochs"] * wanted["steps_per_epoch"] if known else None

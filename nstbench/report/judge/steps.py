@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nstbench.cost.output import sentence
 from nstbench.report.data.settings import Claims
-from nstbench.report.judge.decide import Decision
-from nstbench.report.notation import count
+from nstbench.report.judge.decide import OPEN, Decision
 
 if TYPE_CHECKING:
     from nstbench.report.judge.comparing import Comparison
@@ -24,28 +22,26 @@ def decided_by(compared: Sequence["Comparison"]) -> str:
 
 def in_words(comparison: "Comparison") -> str:
     """What a session says of two competitors, and how it was measured."""
-    a, b = (each.runs[0] for each in comparison.selected)
     cost, found = comparison.cost, comparison.step
-    own = a.record.content.width
-    other = f"; the runs have {own} x {own}" if own != cost.size else ""
-    how = f"{count(found.n, 'comparison')} A B B A in one process at {cost.size} x {cost.size}"
+    widths = {run.record.content.width for each in comparison.selected for run in each.runs}
+    other = "".join(f"; the runs have {own} x {own}" for own in widths - {cost.size})
+    how, said = cost.told(found, comparison.margin)
+    where = f"at {cost.size} x {cost.size} pixels{other}"
     is_open = comparison.decision is Decision.NOT_DECIDED
     verb = "Not decided" if is_open else "Decided"
-    said = sentence(a.label, b.label, found, comparison.margin)
-    return f"{verb} by {BY_COST} ({how} pixels{other}): {said}"
+    return f"{verb} by {BY_COST} ({how} {where}): {said}"
 
 
 def advice(compared: Sequence["Comparison"], claims: Claims) -> tuple[str, ...]:
     """How a claim that is open is decided sooner: the sessions on what a step costs that it lacks,
     or that have to go on; where each comparison is decided, at the level that all together need."""
-    alike = [each for each in compared if all(own.runs for own in each.selected)]
-    alike = [each for each in alike if each.is_of_equal_length]
-    if not alike:
+    left = [each for each in compared if each.decision in OPEN and each.is_of_equal_length]
+    widths = [run.record.content.width for c in compared for own in c.selected for run in own.runs]
+    if not widths or (not left and any(each.decision in OPEN for each in compared)):
         return ()
-    left = [each for each in alike if not each.cost or each.decision is Decision.NOT_DECIDED]
-    size = claims.step_size or alike[0].selected[0].runs[0].record.content.width
     level = [] if left else [f"alpha={(1 - claims.level) / len(compared):.2g}"]
-    lines = [" ".join([line, f"size={size}", *level]) for line in _commands(left or alike, claims)]
+    ending = [f"size={claims.step_size or widths[0]}", *level]
+    lines = [" ".join([line, *ending]) for line in _commands(left or compared, claims)]
     return (f"What a step costs decides sooner: {'; '.join(lines)}",)
 
 

@@ -159,7 +159,7 @@ class _Judge:
             select.command(common | side, repeats): None
             for each in compared
             for side, own in zip((each.sides.a, each.sides.b), each.selected, strict=True)
-            if not own.runs
+            if not own.runs and each.cost is None
         }
         if missing and claims.run:
             return (f"python -m nstbench {claims.run}",)

@@ -87,10 +87,13 @@ class Wording:
             counts = [(sum(e.decision is kind for e in compared), kind) for kind in COUNTED]
             told = [f"{n} {COUNTED[kind][n > 1]}" for n, kind in counts if n]
             tally = f"Of {len(compared)} comparisons {listed(told)}. "
-        if deciding.cost is None:
-            return tally + self._detail(deciding)
         waited = self._detail(deciding)
-        return f"{tally}{steps.in_words(deciding)} What you waited: {waited}"
+        by_cost = next((each for each in (deciding, *compared) if each.cost), None)
+        if by_cost is None:
+            return tally + waited
+        said = steps.in_words(by_cost)
+        ours = by_cost is deciding
+        return tally + (f"{said} What you waited: {waited}" if ours else f"{waited} {said}")
 
     def _detail(self, deciding: "Comparison") -> str:
         """The comparison by its runs."""

@@ -13,7 +13,7 @@ from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings, Row
 from nstbench.report.judge import pairs, warnings
 from nstbench.report.judge.statistics import Estimate, paired_ratio
-from nstbench.report.notation import NONE, number
+from nstbench.report.notation import NONE, count, number
 from nstbench.report.tables.table import Table, loss_text, median, statuses, values
 
 CAPTION = (
@@ -149,6 +149,7 @@ def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
         "total_lowest_s": min(total, default=math.nan),
         "total_highest_s": max(total, default=math.nan),
         "ratio": ratio.ratio,
+        "ratio_pairs": ratio.n,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "loss": median(values(each, compare.final_loss)),
@@ -183,11 +184,18 @@ def _short(records: Sequence[dict], bases: Sequence[_Line]) -> pd.DataFrame:
                 "Reported s": number(record["reported_s"]),
                 "Measured s": number(record.get("total_s"), 4),
                 "s per step": _step_text(record),
-                ratio: _span(record, "ratio", "ratio_low", "ratio_high"),
+                ratio: _ratio_text(record),
                 "Final loss": loss_text(record.get("loss")),
             }
         )
     return pd.DataFrame(lines)
+
+
+def _ratio_text(record: dict) -> str:
+    """With its interval, or with how many pairs were too few for one."""
+    text, n = _span(record, "ratio", "ratio_low", "ratio_high"), record.get("ratio_pairs", 0)
+    is_bounded = math.isfinite(record.get("ratio_high", math.inf))
+    return text if is_bounded or not n else f"{text} ({count(n, 'pair')})"
 
 
 def _step_text(record: dict) -> str:
