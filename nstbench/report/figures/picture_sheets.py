@@ -127,8 +127,8 @@ def _entry(run: RecordedRun, label: str) -> Entry:
 def inputs(run: RecordedRun) -> list[SheetCell]:
     """Content and style, or styles, as they entered the run."""
     cells = [SheetCell("content", run.path / "content.png")]
-    for number in range(1, len(run.record.style) + 1):
-        suffix = "" if number == 1 else f"_{number}"
+    for place in range(1, len(run.record.style) + 1):
+        suffix = "" if place == 1 else f"_{place}"
         cells.append(SheetCell(f"style{suffix.replace('_', ' ')}", run.path / f"style{suffix}.png"))
     return cells
 
