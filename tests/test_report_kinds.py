@@ -148,6 +148,8 @@ def test_curves_end_at_the_common_budget_until_it_is_lifted(browser, pages):
     for tab in browsing.opened(browser, pages["sweep"], 1440, "light"):
         longest = "Math.max(...plot.data.filter(t => t.meta.series >= 0).flatMap(t => t.x))"
         assert tab.plot(longest) == 100
+        ends = "plot.data.map(t => t.x.at(-1))"
+        assert set(tab.plot(ends, "#plotter-ranking")) == {100}  # steps hold on to the end
         tab.page.locator("#plotter-curves [name=budget]").uncheck()
         assert tab.plot(longest) == 200 and "budget=0" in tab.page.url
 
