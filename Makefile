@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart check test browser table1 report speed test-slurm test-ray clean
+.PHONY: install quickstart check test faults browser table1 report speed test-slurm test-ray \
+	test-export clean
 
 install: $(MARK)
 
@@ -22,14 +23,21 @@ CONTRACTS := nstbench/optimizers/contract.py nstbench/optimizers/minimise.py \
 	nstbench/transfer/objective.py nstbench/transfer/problem.py nstbench/outside.py \
 	nstbench/settings $(filter-out nstbench/run/lock.py,$(wildcard nstbench/run/*.py))
 
+# By whole files, in the order that tests/conftest.py gives them.
+SHARED := -n 2 --dist loadscope --no-loadscope-reorder
+
 check: install
 	$(BIN)/ruff format --check nstbench tests
 	$(BIN)/ruff check nstbench tests
 	$(BIN)/mypy $(CONTRACTS)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest $(SHARED)
+
+# Broken on purpose: kills, full disks, odd files, signals; minutes.
+faults: install
+	$(BIN)/python -m pytest tests/faults.py
 
 # The page in a Chromium at every width and colour scheme, and one of a thousand runs.
 browser: install
@@ -54,6 +62,10 @@ test-slurm: install
 test-ray: install
 	$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	$(BIN)/python -m pytest tests/engines/ray_engine.py
+
+test-export: install
+	$(BIN)/python -m pip install --quiet --editable '.[tensorboard,mlflow,wandb,trackio]'
+	$(BIN)/python -m pytest tests/engines/trackers.py
 
 clean:
 	rm -rf .venv build dist

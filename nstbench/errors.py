@@ -58,6 +58,9 @@ def exit_code(program: str, action: Callable[[], int | None], stopped: str = "st
     except NstbenchError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
+    except MemoryError:
+        print(f"{program}: memory has run out", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{program}: {stopped}", file=sys.stderr)
         return 130

@@ -16,12 +16,16 @@ SLOW = {
     "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
     "test_own_optimizer", "test_pictures", "test_presets", "test_report_command",
     "test_report_figures", "test_report_kinds", "test_report_page", "test_report_verdicts",
-    "test_speed", "test_sweep", "test_visualize", "test_weights",
+    "test_speed", "test_sweep", "test_verify", "test_visualize", "test_weights",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what is slow; `@pytest.mark.real_weights` asks for the fixture of that name."""
+    """Mark what is slow; `@pytest.mark.real_weights` asks for the fixture of that name.
+
+    The slow files come first: of two workers none then begins a long one when the other is done.
+    """
+    items.sort(key=lambda item: item.path.stem not in SLOW)
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)

@@ -1,6 +1,6 @@
 """JAX and PyTorch hold the same values as TensorFlow: its tests, repeated on each of them.
 
-`KERAS_BACKEND` is read once per process, so each backend has a process of its own, and one only.
+`KERAS_BACKEND` is read once per process, so each backend has processes of its own.
 """
 
 import importlib.util
@@ -12,19 +12,31 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-# Golden values of every term, the gradient and all trajectories; every optimizer's own tests.
-FILES = ("test_golden.py", "test_optimizers.py", "test_engine.py")
+BACKENDS = pytest.mark.parametrize("backend", ["jax", "torch"])
+
+
+# Two classes, so that two workers share them.
+@pytest.mark.timeout(900)
+@BACKENDS
+class TestGoldenValues:
+    def test_terms_gradient_and_all_trajectories_agree_with_tensorflow(self, backend):
+        run_on(backend, "test_golden.py")
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_backend_agrees_with_tensorflow(backend):
+@BACKENDS
+class TestOptimizers:
+    def test_every_optimizers_own_tests_pass(self, backend):
+        run_on(backend, "test_optimizers.py", "test_engine.py")
+
+
+def run_on(backend, *files):
     if importlib.util.find_spec(backend) is None:
         assert os.environ.get("CI") != "true", f"{backend} is part of the test extra"
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
-         *(str(HERE / name) for name in FILES)],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",
+         *(str(HERE / name) for name in files)],
         env=os.environ | {"KERAS_BACKEND": backend}, cwd=HERE.parent,
         capture_output=True, text=True,
     )  # fmt: skip

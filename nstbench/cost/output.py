@@ -41,7 +41,7 @@ def verdicts(record: Record, margin: float, alpha: float) -> list[dict[str, Any]
     for pair in sorted(record.pairs, key=lambda p: sorted(map(order.index, (p.a, p.b)))):
         turned = order.index(pair.a) > order.index(pair.b)
         a, b = (pair.b, pair.a) if turned else (pair.a, pair.b)
-        found = _turned(pair.estimate(alpha)) if turned else pair.estimate(alpha)
+        found = pair.estimate(alpha).turned() if turned else pair.estimate(alpha)
         update = _negative(pair.update) if turned and pair.update else pair.update
         row = {
             "a": a, "b": b, "label_a": names[a], "label_b": names[b],
@@ -205,10 +205,6 @@ def _between(low: float, high: float) -> str:
     if high <= 0:
         return f"between {percent(up, math.floor)} and {percent(down, math.ceil)} less than"
     return f"between {percent(down, math.ceil)} less and {percent(up, math.ceil)} more than"
-
-
-def _turned(found: Estimate) -> Estimate:
-    return Estimate(-found.centre, -found.high, -found.low, found.n)
 
 
 def _negative(found: Microseconds) -> Microseconds:

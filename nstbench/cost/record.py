@@ -58,6 +58,7 @@ class Method(_Model):
     lr: float | None
     options: dict[str, Any]
     source: dict[str, str]
+    schedule: str = "constant"
     counts: Counts | None = None
     update: Microseconds | None = None  # above a step that updates nothing
     without_update: str | None = None  # why the update alone was not measured
@@ -104,7 +105,7 @@ class Record(_Model):
         chosen = settings.optimizer
         made = Method(
             name=chosen.name, label=chosen.label, target=chosen.target, lr=settings.lr,
-            options=chosen.options, source=chosen.source,
+            options=chosen.options, source=chosen.source, schedule=settings.schedule.name,
         )  # fmt: skip
         return self.methods.setdefault(competitor.key, made)
 

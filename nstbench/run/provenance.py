@@ -7,8 +7,10 @@ from typing import Any
 
 from nstbench import outside
 from nstbench.engine.base import Engine
+from nstbench.errors import RecordError
 from nstbench.pictures.images import Picture
 from nstbench.run import machine, schema
+from nstbench.run.lock import reason
 from nstbench.settings import identity, targets
 from nstbench.settings.model import Settings
 from nstbench.transfer.problem import Problem
@@ -61,11 +63,16 @@ def versions(settings: Settings) -> dict[str, str | None]:
 
 
 def keep_sources(settings: Settings, directory: Path) -> None:
-    """Copy every file of no package that a setting names code of into the run directory."""
+    """Copy every file of no package that a setting names code of into the run directory.
+
+    Raises `RecordError` where it cannot be written.
+    """
     sections = [section.model_dump() for section in (settings.schedule, settings.extractor)]
     sections += [{"target": settings.optimizer.target}, *settings.objective.terms.values()]
-    named = {section.get(key) for section in sections for key in outside.CODE}
-    for target in named:
+    for target in {section.get(key) for section in sections for key in outside.CODE}:
         if target and outside.is_path(target) and "sha256" in targets.source(target):
             file = outside.source_file(target)
-            shutil.copyfile(file, directory / file.name)
+            try:
+                shutil.copyfile(file, directory / file.name)
+            except OSError as error:
+                raise RecordError(f"cannot keep {file.name}: {reason(error)}") from error

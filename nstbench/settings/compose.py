@@ -7,6 +7,7 @@ what stands on a command line or in a file's name.
 
 import copy
 import functools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
 from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
+from nstbench.pictures import images
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.settings.values import GROUPS
@@ -54,6 +56,8 @@ def resolve(arguments: Sequence[str]) -> Settings:
     tree, chosen = _composed(given)
     for key, value in given.values.items():
         _lay(tree, key, value, given.values)
+    if tree["keep_aspect"] is None:
+        tree["keep_aspect"] = not images.is_builtin(tree["content"])
     rate = given.values.get("lr", given.values.get("optimizer.lr"))
     optimizer, lr = sections.optimizer(
         tree.pop("optimizer"), chosen["optimizer"], backend, rate, tree.pop("lr")
@@ -79,8 +83,14 @@ def resolve(arguments: Sequence[str]) -> Settings:
         checked = Settings.model_validate(made)
     except ValidationError as error:
         raise hints.invalid(error) from None
-    epochs = max(1, round(checked.epochs * checked.epochs_scale))
-    return checked.model_copy(update={"epochs": epochs})
+    return checked.model_copy(update={"epochs": _epochs(checked, "epochs" in given.values)})
+
+
+def _epochs(settings: Settings, are_given: bool) -> int:
+    """Scaled; as many as a budget of evaluations could last where it stands in their place."""
+    if settings.evaluations is not None and not are_given:
+        return math.ceil(settings.evaluations / settings.steps_per_epoch)
+    return max(1, round(settings.epochs * settings.epochs_scale))
 
 
 def read(arguments: Sequence[str]) -> Given:

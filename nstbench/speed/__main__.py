@@ -2,8 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from nstbench import errors
+
+if TYPE_CHECKING:
+    from nstbench.speed.goals import Session
+    from nstbench.speed.options import Options
 
 HELP = """\
 python -m nstbench.speed [name=value ...]: seconds of nstbench and of every other way to do the same
@@ -13,11 +18,15 @@ python -m nstbench.speed [name=value ...]: seconds of nstbench and of every othe
   python -m nstbench.speed peers=[nstbench,torch_cl]           some competitors
   KERAS_BACKEND=jax python -m nstbench.speed                   on another backend, or its GPU
 
+It says first how long it will take. The same command continues a session that was stopped, on the
+same machine with the same versions; force=true begins anew.
+
 Settings (conf/speed.yaml explains them and holds the goals):
-  sizes  rounds  warm_up  sample_s  pause_s  peers  curve  fresh  matrix  tolerance  weights
-  device  out
-Competitors:
-  nstbench  direct (nstbench without its fast kernels)  tutorial  torch  torch_cl  pastiche
+  sizes  rounds  warm_up  sample_s  pause_s  peers  curve  fresh  matrix  tolerance  own_tolerance
+  weights  device  out  force
+Competitors, each in a process of its own:
+  nstbench  nstbench_jax  nstbench_torch  direct (nstbench without its fast kernels)
+  tutorial  torch  torch_cl  pastiche
 Those that are not installed are named as missing: pip install 'nstbench[speed]' brings them.
 Tables (CSV) and figures (PNG, SVG) go to results/speed (out=...).
 """
@@ -28,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
-    return errors.exit_code("nstbench.speed", lambda: _run(arguments))
+    stopped = "stopped; the same command continues"
+    return errors.exit_code("nstbench.speed", lambda: _run(arguments), stopped)
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -39,42 +49,80 @@ def _run(arguments: Sequence[str]) -> None:
 
     with quiet_start():
         from nstbench import engine as engines
-        from nstbench.speed import measure, output
-        from nstbench.speed.goals import Session
+        from nstbench.speed import goals, output
 
         engine = engines.load(options.device)
-    from nstbench.run import machine
+    facts = _facts(engine)
+    options.peers = _without_double(options.peers, facts["backend"])
+    session = _measured(options, engine, facts)
+    print(*output.write(session, options), sep="\n")
+    output.show(session, options)
+    wrong = [f"{size}" for peer, size in goals.differing(session, options) if peer == "direct"]
+    if wrong:
+        raise errors.NstbenchError(
+            f"the fast kernels differ from the direct ones at {', '.join(wrong)}; see above"
+        )
+    for (peer, size), reason in session.missing.items():
+        if peer == "nstbench":
+            raise errors.NstbenchError(f"nstbench itself at {size}: {reason}")
 
-    before, session = machine.load(), Session()
+
+def _measured(options: "Options", engine: Any, facts: dict[str, Any]) -> "Session":
+    """The session, from what is on record to its end; it is on record after every part."""
+    from pathlib import Path
+
+    from nstbench.run import machine
+    from nstbench.speed import measure, plan, record
+    from nstbench.speed.goals import Session
+
+    path = Path(options.out) / "session.json"
+    key = record.key(options, facts["machine"], facts["versions"])
+    earlier = None if options.force else record.load(path, key)
+    session = earlier or Session()
     accelerator = engine.devices() != ["CPU"]
     sizes = options.sizes or (options.accelerator_sizes if accelerator else options.cpu_sizes)
-    for size in sizes:
-        measure.compare(options, engine, size, session, _say)
-    session.curve = measure.curve(options, engine, _say)
-    if options.fresh:
-        _start_each(options, sizes, session, accelerator)
-    notes = machine.timing_notes(before, machine.load())
-    facts = {"devices": engine.devices(), "machine": machine.describe(), "timing_notes": notes}
-    paths = output.write(session, options, facts | _when())
-    output.show(session, options, notes)
-    print(*paths, sep="\n")
+    seconds = plan.expected_s(options, sizes, session, plan.product_rate())
+    if earlier:
+        _say("on record here: ", ", ".join(_progress(session, options, sizes)))
+    minutes = max(1, round(seconds / 60))
+    _say(f"about {minutes} minute{'s' * (minutes > 1)}." if seconds else "complete already.")
+    before = machine.load()
 
-
-def _start_each(options, sizes: Sequence[int], session, accelerator: bool) -> None:
-    """Start every competitor that was not missing in a process of its own, at every size."""
-    from nstbench.speed import fresh, measure
+    def keep() -> None:
+        record.save(path, key, session, facts)
 
     for size in sizes:
-        settings = measure.settings_for(options, size)
-        task = measure.task_of(settings, accelerator)
-        for peer in (p for p in options.peers if p not in session.missing):
-            _say(f"{size}: starting {peer} in a process of its own")
-            kernels = "direct" if peer == "direct" else "auto"
-            command = [*settings.command, f"kernels={kernels}", "epochs=1"]
-            session.fresh[peer, size] = fresh.start(peer, command, task)
+        measure.compare(options, engine, size, session, keep, _say)
+    if session.overhead_s is None:
+        session.overhead_s = measure.overhead(measure.settings_for(options, sizes[0]), engine)
+    measure.curve(options, engine, session, keep, _say)
+    for size in sizes if options.fresh else ():
+        measure.starts(options, engine, size, session, keep, _say)
+    if seconds:
+        notes = machine.timing_notes(before, machine.load())
+        session.notes += [f"timing disturbed: {note}" for note in notes]
+    keep()
+    return session
 
 
-def _when() -> dict[str, object]:
+def _progress(session: "Session", options: "Options", sizes: Sequence[int]) -> list[str]:
+    from nstbench.speed.measure import rounds_of
+
+    done = ((size, min(rounds_of(session, size), options.rounds)) for size in sizes)
+    return [f"{rounds} of {options.rounds} rounds at {size}" for size, rounds in done]
+
+
+def _without_double(peers: list[str], backend: str) -> list[str]:
+    """Without the row of the backend that `nstbench` itself runs on."""
+    from nstbench.speed.options import PEERS
+
+    def is_double(name: str) -> bool:
+        return PEERS[name].kernels is not None and PEERS[name].backend == backend
+
+    return [name for name in peers if not is_double(name)]
+
+
+def _facts(engine: Any) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     import keras
@@ -82,7 +130,10 @@ def _when() -> dict[str, object]:
     from nstbench.run import machine
 
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"date": when, "backend": keras.backend.backend(), "versions": machine.versions()}
+    return {
+        "date": when, "devices": engine.devices(), "machine": machine.describe(),
+        "backend": keras.backend.backend(), "versions": machine.versions(),
+    }  # fmt: skip
 
 
 def _say(*words: str) -> None:

@@ -1,20 +1,24 @@
 """From seconds to statistics, and from statistics to goals met or not. Pure functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
 
-from nstbench.speed.options import Goal
+from nstbench.speed.options import LABELS, OTHER_LOOPS, Goal, Options
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """One process of its own: seconds from its start to the first step's end, and peak memory."""
+    """A process of its own: seconds from its start to the first step's end, and peak memory.
+
+    `again_s` are those of a second start, with the programs that the first one compiled.
+    """
 
     start_s: float
     peak_bytes: int | None
+    again_s: float | None = None
 
 
 @dataclass
@@ -25,7 +29,8 @@ class Session:
     step: dict[tuple[str, int], list[float]] = field(default_factory=dict)
     fresh: dict[tuple[str, int], Fresh] = field(default_factory=dict)
     agreement: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[tuple[str, int], str] = field(default_factory=dict)  # why there is no row
+    notes: list[str] = field(default_factory=list)  # what a reader of the numbers must know
     products: dict[str, list[float]] = field(default_factory=dict)  # seconds of a matrix product
     product_flops: float = 0.0
     overhead_s: float | None = None  # the harness's own, per step
@@ -89,9 +94,15 @@ def fitted_exponent(values: Mapping[int, float]) -> float | None:
 
 
 def ratio(session: Session, goal: Goal) -> float | None:
-    """nstbench's seconds per evaluation over the peer's."""
-    ours, theirs = (session.evaluation.get((p, goal.size)) for p in ("nstbench", goal.peer))
+    """Seconds per evaluation of our row over the peer's."""
+    ours, theirs = (session.evaluation.get((p, goal.size)) for p in (goal.ours, goal.peer))
     return paired_ratio(ours, theirs) if ours and theirs else None
+
+
+def ratio_to_fastest(session: Session, goal: Goal) -> float | None:
+    """The largest such ratio among the other loops: that to the fastest of them."""
+    ratios = (ratio(session, replace(goal, peer=peer)) for peer in OTHER_LOOPS)
+    return max((each for each in ratios if each is not None), default=None)
 
 
 def peak_gb(session: Session, goal: Goal) -> float | None:
@@ -118,7 +129,18 @@ def start_s(session: Session, goal: Goal) -> float | None:
     return fresh.start_s if fresh else None
 
 
-MEASURES = {f.__name__: f for f in (ratio, peak_gb, memory_exponent, overhead_share, start_s)}
+def again_s(session: Session, goal: Goal) -> float | None:
+    """The same for the second time, when the programs of the first are kept."""
+    fresh = session.fresh.get(("nstbench", goal.size))
+    return fresh.again_s if fresh else None
+
+
+MEASURES = {
+    measure.__name__: measure
+    for measure in (
+        ratio, ratio_to_fastest, peak_gb, memory_exponent, overhead_share, start_s, again_s,
+    )
+}  # fmt: skip
 
 
 def value(session: Session, goal: Goal) -> float | None:
@@ -133,19 +155,33 @@ def verdict(found: float | None, goal: Goal) -> str:
     return "met" if found <= goal.most else "not met"
 
 
-def rows(session: Session, labels: Mapping[str, str]) -> list[dict[str, object]]:
+def differing(session: Session, options: Options) -> dict[tuple[str, int], tuple[float, float]]:
+    """Who computes something else than nstbench, and by how much: loss and gradient, relative."""
+    bounds = {"direct": options.own_tolerance}
+    return {
+        (peer, size): found
+        for (peer, size), found in session.agreement.items()
+        if not max(found) <= bounds.get(peer, options.tolerance)
+    }
+
+
+def rows(session: Session, options: Options) -> list[dict[str, object]]:
     """The table: a row for each competitor and size; None where nothing was measured."""
-    return [_row(session, labels, *key) for key in session.evaluation]
+    return [_row(session, options, *key) for key in sorted(session.evaluation, key=_by_size)]
 
 
-def _row(session: Session, labels: Mapping[str, str], peer: str, size: int) -> dict[str, object]:
+def _by_size(key: tuple[str, int]) -> tuple[int, int]:
+    return key[1], list(LABELS).index(key[0])
+
+
+def _row(session: Session, options: Options, peer: str, size: int) -> dict[str, object]:
     evaluations, steps = session.evaluation[peer, size], session.step[peer, size]
     ours = session.evaluation.get(("nstbench", size))
     rate, fresh = session.rate, session.fresh.get((peer, size))
     each, step = summary(evaluations), summary(steps)
     loss, gradient = session.agreement.get((peer, size), (None, None))
     return {
-        "peer": labels[peer],
+        "peer": LABELS[peer],
         "size": size,
         "evaluation_s": each.median,
         "evaluation_spread": each.spread,
@@ -154,7 +190,9 @@ def _row(session: Session, labels: Mapping[str, str], peer: str, size: int) -> d
         "nstbench_over_this": paired_ratio(ours, evaluations) if ours else None,
         "floor_share": vgg_flops(size) / rate / each.median if rate else None,
         "start_s": fresh.start_s if fresh else None,
+        "again_s": fresh.again_s if fresh else None,
         "peak_gb": fresh.peak_bytes / 1e9 if fresh and fresh.peak_bytes else None,
         "loss_difference": loss,
         "gradient_difference": gradient,
+        "differs": (peer, size) in differing(session, options),
     }

@@ -5,25 +5,39 @@ from dataclasses import dataclass, fields
 
 from nstbench import errors
 
-# The competitors, and how tables and figures call them.
-LABELS = {
-    "nstbench": "nstbench",
-    "direct": "nstbench, direct kernels",
-    "tutorial": "Keras + GradientTape",
-    "torch": "PyTorch loop",
-    "torch_cl": "PyTorch loop, channels_last",
-    "pastiche": "pastiche",
+
+@dataclass(frozen=True)
+class Peer:
+    """A competitor: how tables call it, and what its process is started with."""
+
+    label: str
+    backend: str | None = None  # its KERAS_BACKEND; None: the session's own
+    kernels: str | None = None  # nstbench's setting; None: it is not nstbench
+
+
+PEERS = {
+    "nstbench": Peer("nstbench", kernels="auto"),
+    "nstbench_jax": Peer("nstbench on JAX", "jax", "auto"),
+    "nstbench_torch": Peer("nstbench on PyTorch", "torch", "auto"),
+    "direct": Peer("nstbench, direct kernels", kernels="direct"),
+    "tutorial": Peer("Keras + GradientTape", "tensorflow"),
+    "torch": Peer("PyTorch loop", "torch"),
+    "torch_cl": Peer("PyTorch loop, channels_last", "torch"),
+    "pastiche": Peer("pastiche", "torch"),
 }
+LABELS = {name: peer.label for name, peer in PEERS.items()}
+OTHER_LOOPS = [name for name, peer in PEERS.items() if peer.kernels is None]
 
 
 @dataclass
 class Goal:
-    """`measure` of `peer` at `size` is to be at most `most`."""
+    """`measure` of nstbench, or of the row `ours`, beside `peer` at `size`: at most `most`."""
 
     measure: str
     peer: str | None
     size: int | None
     most: float
+    ours: str = "nstbench"
 
 
 @dataclass
@@ -42,9 +56,11 @@ class Options:
     fresh: bool
     matrix: int
     tolerance: float
+    own_tolerance: float
     weights: str
     device: str
     out: str
+    force: bool
     goals: list[Goal]
 
 
@@ -87,8 +103,8 @@ def _value(text: str):
 
 def _check(options: Options) -> None:
     for peer in options.peers:
-        if peer not in LABELS:
-            raise errors.unknown("peer", peer, LABELS)
+        if peer not in PEERS:
+            raise errors.unknown("peer", peer, PEERS)
     if "nstbench" not in options.peers:
         raise errors.SettingsError("peers needs nstbench: everything is compared with it")
     for size in [*(options.sizes or ()), *options.curve]:

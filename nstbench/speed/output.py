@@ -1,13 +1,14 @@
 """What a session has found, on the screen, as CSV and as figures."""
 
 import csv
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from nstbench.speed import goals
 from nstbench.speed.goals import Session
-from nstbench.speed.options import LABELS, Goal, Options
+from nstbench.speed.options import LABELS, PEERS, Goal, Options
+
+MARK = "*"  # behind a competitor whose numbers differ
 
 COLUMNS = {
     "peer": ("", "{}"),
@@ -19,17 +20,17 @@ COLUMNS = {
     "nstbench_over_this": ("ours / this", "{:.3f}"),
     "floor_share": ("of floor", "{:.0%}"),
     "start_s": ("start (s)", "{:.1f}"),
+    "again_s": ("again (s)", "{:.1f}"),
     "peak_gb": ("peak (GB)", "{:.2f}"),
 }
 
 
-def write(session: Session, options: Options, facts: Mapping[str, object]) -> list[Path]:
-    """Write everything below `options.out` and return the paths."""
+def write(session: Session, options: Options) -> list[Path]:
+    """Write tables and figures below `options.out` and return the paths."""
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    table = goals.rows(session, LABELS)
     paths = [
-        _write_csv(folder / "speed.csv", table),
+        _write_csv(folder / "speed.csv", goals.rows(session, options)),
         _write_csv(folder / "samples.csv", samples(session)),
     ]
     if session.curve:
@@ -40,14 +41,8 @@ def write(session: Session, options: Options, facts: Mapping[str, object]) -> li
         for goal, found, verdict in judgements(session, options)
     ]
     paths.append(_write_csv(folder / "goals.csv", judged))
-    session_file = folder / "session.json"
-    measured = {
-        "missing": session.missing, "matrix_product_flops_per_s": session.rate,
-        "overhead_s_per_step": session.overhead_s,
-        "cost_exponent": goals.fitted_exponent(session.curve),
-    }  # fmt: skip
-    session_file.write_text(json.dumps({**measured, **facts}, indent=2, default=str) + "\n")
-    return [*paths, session_file, *draw_bars(session, folder), *draw_curve(session, folder)]
+    figures = draw_bars(session, folder) if session.evaluation else []
+    return [*paths, *figures, *draw_curve(session, folder)]
 
 
 def samples(session: Session) -> list[dict[str, object]]:
@@ -77,16 +72,18 @@ def judgements(session: Session, options: Options) -> list[tuple[Goal, float | N
 def describe(goal: Goal) -> str:
     """A goal in words."""
     what = {
-        "ratio": "seconds per evaluation over those of {peer}",
+        "ratio": "{ours}: seconds per evaluation over those of {peer}",
+        "ratio_to_fastest": "{ours}: seconds per evaluation over those of the fastest other loop",
         "peak_gb": "peak memory in GB",
         "memory_exponent": "memory's growth: exponent of the pixels",
         "overhead_share": "harness overhead, share of an Adam step",
         "start_s": "seconds from command to first epoch row",
-    }[goal.measure].format(peer=LABELS.get(goal.peer or "", ""))
+        "again_s": "the same, the second time",
+    }[goal.measure].format(ours=LABELS[goal.ours], peer=LABELS.get(goal.peer or "", ""))
     return f"{what}, {goal.size} x {goal.size}" if goal.size else what
 
 
-def show(session: Session, options: Options, notes: Iterable[str]) -> None:
+def show(session: Session, options: Options) -> None:
     """Print tables, goals and doubts."""
     from rich.console import Console
     from rich.table import Table
@@ -97,14 +94,14 @@ def show(session: Session, options: Options, notes: Iterable[str]) -> None:
     table = Table(box=None, pad_edge=False)
     for key, (title, _) in COLUMNS.items():
         table.add_column(title, justify="left" if key == "peer" else "right", no_wrap=True)
-    for row in goals.rows(session, LABELS):
-        cells = [
+    for row in goals.rows(session, options):
+        peer, *cells = [
             form.format(row[k]) if row[k] is not None else "-" for k, (_, form) in COLUMNS.items()
         ]
-        table.add_row(*cells)
+        table.add_row(f"{peer} {MARK}" if row["differs"] else peer, *cells)
     console.print(table)
     console.print()
-    for line in _lines(session):
+    for line in (*_differences(session, options), *_lines(session)):
         console.print(line, soft_wrap=True)
     goal_table = Table("goal", box=None, pad_edge=False)
     for title in ("at most", "found"):
@@ -115,12 +112,23 @@ def show(session: Session, options: Options, notes: Iterable[str]) -> None:
         goal_table.add_row(describe(goal), f"{goal.most:g}", shown, verdict)
     console.print()
     console.print(goal_table)
-    for note in notes:
-        console.print(f"timing disturbed: {note}", soft_wrap=True)
+    for note in session.notes:
+        console.print(note, soft_wrap=True)
+
+
+def _differences(session: Session, options: Options) -> list[str]:
+    return [
+        f"{MARK} {LABELS[peer]} at {size} computes something else: its loss differs by "
+        f"{loss:.1e}, its gradient by {gradient:.1e}"
+        for (peer, size), (loss, gradient) in goals.differing(session, options).items()
+    ]
 
 
 def _lines(session: Session) -> list[str]:
-    lines = [f"missing: {LABELS[peer]} ({reason})" for peer, reason in session.missing.items()]
+    lines = [
+        f"missing: {LABELS[peer]} at {size} ({reason})"
+        for (peer, size), reason in session.missing.items()
+    ]
     if session.rate:
         best = min(session.products, key=lambda name: min(session.products[name]))
         lines.append(f"best float32 matrix product: {session.rate / 1e9:.0f} GFLOP/s ({best})")
@@ -148,7 +156,7 @@ def draw_bars(session: Session, folder: Path) -> list[Path]:
     from nstbench.report.figures.looks import BLUE, SKY
 
     sizes = session.sizes
-    peers = list(dict.fromkeys(peer for peer, _ in session.evaluation))
+    peers = [p for p in PEERS if any((p, size) in session.evaluation for size in sizes)]
     figure = Figure(figsize=(1.9 + 3.3 * len(sizes), 1.1 + 0.36 * len(peers)), layout="constrained")
     for axes, size in zip(
         figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0], sizes, strict=True
@@ -156,7 +164,7 @@ def draw_bars(session: Session, folder: Path) -> list[Path]:
         here = [peer for peer in peers if (peer, size) in session.evaluation]
         found = {peer: goals.summary(session.evaluation[peer, size]) for peer in here}
         for peer, each in found.items():
-            ours = peer in ("nstbench", "direct")
+            ours = PEERS[peer].kernels is not None
             axes.barh(LABELS[peer], each.median, color=BLUE if ours else SKY, height=0.7)
             axes.annotate(
                 f"{each.median:.3g}", (each.median, LABELS[peer]), xytext=(3, 0),

@@ -49,10 +49,10 @@ class Competitor:
 
 
 class Missing(Exception):
-    """A competitor that cannot be had here; the message says why."""
+    """A competitor that cannot be had here, or no longer; the message says why."""
 
 
-def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
+def nstbench(settings, engine) -> Competitor:
     """nstbench itself, through the engine, the objective and the optimizer that a run uses."""
     from keras import ops
 
@@ -60,11 +60,12 @@ def nstbench(task: Task, settings, engine, kernels: str) -> Competitor:
     from nstbench.transfer import problem
 
     with engine.scope():
-        posed = problem.load(settings.model_copy(update={"kernels": kernels}), engine).objective
-        images = ops.convert_to_tensor(task.start[None])
+        loaded = problem.load(settings, engine)
+        posed, start = loaded.objective, problem.start_image(settings, loaded.content.pixels)
+        images = ops.convert_to_tensor(start[None])
         evaluation = engine.compile_evaluation(posed.terms, posed.parameters)
         adam = find.create(settings.optimizer, settings.lr, None, engine)
-        descent = minimise.create(engine, posed, task.start, adam)
+        descent = minimise.create(engine, posed, start, adam)
 
     def evaluate(count):
         with engine.scope():
@@ -113,8 +114,8 @@ def tutorial(task: Task) -> Competitor:
     import keras
     import tensorflow as tf
 
-    if keras.backend.backend() != "tensorflow":
-        raise Missing("it is TensorFlow's own: needs KERAS_BACKEND=tensorflow")
+    if task.accelerator and not tf.config.list_physical_devices("GPU"):
+        raise Missing("this TensorFlow sees no GPU")
     features = _keras_features(task)
     style_targets = features(tf.constant(task.style[None]))[0]
     content_target = features(tf.constant(task.content[None]))[1]

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
-from nstbench.report.data import select
+from nstbench.cost import sequence
+from nstbench.cost.record import Record
+from nstbench.report.data import costs, select
+from nstbench.report.data.costs import StepCost
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import Selected
 from nstbench.report.data.settings import Claim, ReportSettings, Row, Sides
@@ -24,12 +27,13 @@ class Scope:
     """The runs that a claim's comparisons may be made of.
 
     timed: those of one machine and problem; family: those of problems that differ in their
-    pictures alone; targets: of each of those problems.
+    pictures alone; targets: of each of those problems; costs: the sessions on what a step costs.
     """
 
     timed: tuple[RecordedRun, ...]
     family: tuple[RecordedRun, ...]
     targets: Mapping[str, Targets]
+    costs: Sequence[Record] = ()
 
     def runs(self, metric: Metric) -> tuple[RecordedRun, ...]:
         return self.timed if metric.is_timed else self.family
@@ -39,8 +43,10 @@ class Scope:
 class Comparison:
     """Two competitors as they were run, and the ratio a/b of a metric.
 
-    `more` is about how many more pairs should decide it, 0 where it is decided, None where more
-    than can be run would be needed; `rows` are those of the report's table that it is about.
+    `cost` is what a step of theirs costs, where that decides in place of the runs; `margin` is that
+    of whichever decides. `more` is about how many more pairs should decide it, 0 where it is
+    decided, None where more than can be run would be needed; `rows` are those of the report's
+    table that it is about.
     """
 
     sides: Sides
@@ -48,9 +54,22 @@ class Comparison:
     selected: tuple[Selected, Selected]
     found: Pairs
     estimate: Estimate
+    cost: StepCost | None
+    margin: float
+    alpha: float
     decision: Decision
     more: int | None
     rows: tuple[Row | None, Row | None]
+
+    @cached_property
+    def step(self) -> sequence.Estimate | None:
+        """Log ratio of a step's seconds with its bounds, where it decides."""
+        return self.cost.estimate(self.alpha) if self.cost else None
+
+    @property
+    def ratio(self) -> float:
+        """The ratio that decides."""
+        return math.exp(self.step.centre) if self.step else self.estimate.ratio
 
     @property
     def reported_ratio(self) -> float | None:
@@ -89,7 +108,8 @@ class Comparer:
         selected = [select.select(runs, each) for each in wanted]
         found = self._pairs(selected)
         estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
-        decision = self.decided(found, selected, self.alpha)
+        cost = self._cost(selected)
+        decision = self.decided(found, selected, cost, self.alpha)
         presets = self.settings.presets
         names = [
             own.name if own.runs else select.in_words(each, presets)
@@ -101,10 +121,26 @@ class Comparer:
             tuple(selected),
             found,
             estimate,
+            cost,
+            self._step_margin(cost) if cost else self.margin,
+            self.alpha,
             decision,
             self._more(found) if decision is Decision.NOT_DECIDED else 0,
             tuple(self.settings.table.matching(each) for each in wanted),
         )
+
+    def _cost(self, selected: Sequence[Selected]) -> StepCost | None:
+        """What a step costs, where the claim is about that: of two schedules of equal length only
+        their steps can differ."""
+        if self.claim.decided_by != "cost" or not all(each.runs for each in selected):
+            return None
+        a, b = (each.runs[0] for each in selected)
+        first = self.settings.claims.step_size
+        sizes = [size for size in (first, a.record.settings.get("size")) if size is not None]
+        return costs.between(self.scope.costs, a, b, sizes) if a.steps == b.steps else None
+
+    def _step_margin(self, cost: StepCost) -> float:
+        return cost.margin if self.claim.margin is None else self.claim.margin
 
     def _pairs(self, selected: Sequence[Selected]) -> Pairs:
         a, b = (each.runs for each in selected)
@@ -116,11 +152,17 @@ class Comparer:
     def _value(self, run: RecordedRun) -> float | None:
         return self.metric.value(run, self.scope.targets)
 
-    def decided(self, found: Pairs, selected: Sequence[Selected], alpha: float) -> Decision:
-        """One comparison at a level. A deterministic metric on one pair of pictures is decided for
-        that pair."""
+    def decided(
+        self, found: Pairs, selected: Sequence[Selected], cost: StepCost | None, alpha: float
+    ) -> Decision:
+        """One comparison at a level, by the cost of a step where there is one. A deterministic
+        metric on one pair of pictures is decided for that pair."""
         if not all(each.runs for each in selected):
             return Decision.NOT_RUN
+        if cost is not None:
+            step = cost.estimate(alpha)
+            own = decide.Bounds(np.float64(step.low), np.float64(step.high))
+            return decide.decide(self.claim.expect, own, math.log1p(self._step_margin(cost)))
         alone = found.n == 1 and not self.metric.is_timed
         if not alone and found.n < self.settings.claims.fewest_repeats:
             return Decision.NOT_DECIDED
@@ -141,7 +183,7 @@ class Comparer:
 
     def combined(self, compared: Sequence[Comparison]) -> tuple[Decision, int]:
         """The decision on the whole claim, and in how many comparisons it holds."""
-        judged = [partial(self.decided, each.found, each.selected) for each in compared]
+        judged = [partial(self.decided, each.found, each.selected, each.cost) for each in compared]
         return decide.combine(self.claim.quantifier, judged, self.alpha)
 
     def _more(self, found: Pairs) -> int | None:

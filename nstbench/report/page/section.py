@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nstbench import outside
+from nstbench.cost.record import Record
 from nstbench.files import conf_dir
-from nstbench.report.data import scores, select
+from nstbench.report.data import costs, scores, select
 from nstbench.report.data.presets import read_yaml
 from nstbench.report.data.reader import Damage, RecordedRun, Runs
 from nstbench.report.data.scores import Scores
@@ -34,6 +35,7 @@ class Findings:
     results: Path  # the folder of `runs/`
     runs: Sequence[RecordedRun]
     damaged: Sequence[Damage]
+    costs: Sequence[Record]  # sessions on what a step costs
     settings: ReportSettings
     verdicts: Sequence[Verdict]
     rankings: Sequence[Ranking]  # of the largest problems
@@ -72,6 +74,7 @@ class Section:
 
 def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
     """Judge and rank the runs that were read; those of a benchmark have their scores already."""
+    sessions, damaged = costs.read(results)
     scored = scores.read(results)
     methods = {run.method: run.preset for run in found.runs}
     if scored:
@@ -79,9 +82,10 @@ def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
     return Findings(
         results,
         found.runs,
-        found.damaged,
+        [*found.damaged, *damaged],
+        sessions,
         settings,
-        () if scored else verdicts.judge(settings, found.runs),
+        () if scored else verdicts.judge(settings, found.runs, sessions),
         () if scored else curves.rankings(found.runs, settings.claims.margin),
         looks.assign(methods) | {looks.REFERENCE: looks.GREY},
         scored,

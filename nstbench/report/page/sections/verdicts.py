@@ -54,8 +54,8 @@ def section(findings: Findings) -> Section | None:
 
 def _lede(own: bool, judged: Sequence[Verdict]) -> str:
     what = "Your claims, judged by paired runs" if own else (
-        "Each sentence of the report, judged by paired runs measured here, and by the seconds of "
-        "the report's own table"
+        "Each sentence of the report, judged by what was measured here, and by the seconds of the "
+        "report's own table"
     )  # fmt: skip
     runs = [run for each in judged for c in each.comparisons for s in c.selected for run in s.runs]
     if not runs:
