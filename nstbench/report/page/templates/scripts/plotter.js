@@ -238,7 +238,7 @@ class Plotter {
     const above = (values) => (lowest === null ? values : values.map((value) => (value > lowest ? value - lowest : null)));
     const [y, low, high] = [trace.y, trace.meta.low, trace.meta.high].map((values) => values && above(within(values)));
     copy.x = within(copy.x);
-    if (trace.line.shape === "hv" && copy.x.length < trace.x.length) {
+    if (copy.line.shape === "hv" && copy.x.length < trace.x.length) {
       copy.x.push(most); // a step holds on to the end
       y.push(y.at(-1));
     }
