@@ -57,7 +57,7 @@ TITLES = {
 }
 SECTIONS = {
     "table": ["verdicts", "table", "curves", "ranking", "rates", "repeats", "pictures", "runs"],
-    "sweep": ["ranking", "curves", "rates", "repeats", "pictures", "table", "runs"],
+    "sweep": ["curves", "ranking", "rates", "repeats", "pictures", "table", "runs"],
     "single": ["pictures", "curves", "runs"],
     "benchmark": ["score", "reached", "progress", "tuning", "pictures", "runs"],
 }
