@@ -164,13 +164,15 @@ def _section(
         "tables": [_table(table, findings.results, album) for table in section.tables],
         "plots": plots,
         "galleries": [gallery for gallery in galleries if gallery["entries"]],
-        "links": [
-            (f"{sheet.title} ({ending.upper()})", quote(f"figures/{sheet.name}.{ending}"))
+        "sheets": [
+            (sheet.title, [(end.upper(), quote(f"figures/{sheet.name}.{end}")) for end in SHEETS])
             for sheet in section.sheets
-            for ending in ("png", "pdf")
             if _is_there(folder, f"figures/{sheet.name}")
         ],
     }
+
+
+SHEETS = ("png", "pdf")  # endings of what the page links to
 
 
 def _is_there(folder: Path, stem: str) -> bool:
