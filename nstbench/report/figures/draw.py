@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
 SHEET_WIDTH = 7.2
-LETTER = 0.06  # inches: a wide letter of a caption
+LONGEST, WITHOUT_SHRINKING = 24, 17  # letters of a name beside the axes
+LETTER = 0.064  # inches: a wide letter of a caption
 CAPTION = {"fontsize": 7.5, "color": "#222222", "va": "top", "ha": "left", "linespacing": 1.3}
 TITLE = {"fontsize": 11.5, "weight": "bold", "va": "top"}
 NOTE = {"fontsize": 7.5, "color": "#555555", "va": "bottom", "ha": "left"}
@@ -171,7 +172,11 @@ def _legend(axes: "Axes", beside: bool, entries: int) -> None:
     if not entries:
         return
     if beside:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=3.4)
+        handles, names = axes.get_legend_handles_labels()
+        names = [textwrap.fill(name, LONGEST) for name in names]
+        size = 9 * min(1, WITHOUT_SHRINKING / max(map(len, "\n".join(names).split("\n"))))
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "fontsize": size}
+        axes.legend(handles, names, handlelength=3.4, **place)
     else:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": entries}
         axes.legend(**place, handlelength=3.4, borderaxespad=0.2, columnspacing=1.6)

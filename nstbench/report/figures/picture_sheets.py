@@ -137,7 +137,8 @@ def contact_sheet(gallery: Gallery) -> Sheet:
     """Content, style, then every result of the gallery."""
     cells = inputs(gallery.entries[0].run)
     for entry in gallery.entries:
-        cells.append(SheetCell(f"{entry.label}\n{entry.caption}", entry.run.path / "image.png"))
+        caption = f"{entry.label}\n{entry.caption}".replace(", loss", "\nloss")
+        cells.append(SheetCell(caption, entry.run.path / "image.png"))
     columns = 4 if len(cells) <= 16 else 6
     title = "Every result"
     return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
