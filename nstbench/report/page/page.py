@@ -17,6 +17,7 @@ from nstbench.files import replacing
 from nstbench.report.data import select
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures import interactive
+from nstbench.report.figures.draw import OF_PICTURES
 from nstbench.report.figures.plots import Plot
 from nstbench.report.judge.answer import answer, headline
 from nstbench.report.notation import NONE, count, listed
@@ -165,14 +166,14 @@ def _section(
         "plots": plots,
         "galleries": [gallery for gallery in galleries if gallery["entries"]],
         "sheets": [
-            (sheet.title, [(end.upper(), quote(f"figures/{sheet.name}.{end}")) for end in SHEETS])
+            (
+                sheet.title,
+                [(end.upper(), quote(f"figures/{sheet.name}.{end}")) for end in OF_PICTURES],
+            )
             for sheet in section.sheets
             if _is_there(folder, f"figures/{sheet.name}")
         ],
     }
-
-
-SHEETS = ("png", "pdf")  # endings of what the page links to
 
 
 def _is_there(folder: Path, stem: str) -> bool:
