@@ -1,6 +1,8 @@
 """The four kinds of page: of the report's table, of a sweep, of one run, of a benchmark; each by
 its first screen in a browser. And a page of a thousand runs, which must stay quick and light."""
 
+import base64
+import io
 import json
 import statistics
 import time
@@ -10,11 +12,13 @@ from pathlib import Path
 import browsing
 import pytest
 from browsing import write_page
+from PIL import Image
 from synthetic import SyntheticRun, suite, table1, write_runs
 
 from nstbench.errors import SettingsError
 from nstbench.report.data import scores
 from nstbench.report.figures import scored
+from nstbench.report.page.embed import Album
 
 CONF = Path(__file__).parents[1] / "conf"
 RATES = (0.002, 0.006, 0.02, 0.06, 0.2, 0.6, 2.0)
@@ -112,6 +116,21 @@ def test_scores_that_cannot_be_read_are_one_line(tmp_path, text):
     with pytest.raises(SettingsError, match=r"scores\.json cannot be read") as error:
         scores.read(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("pictures", "side"), [(2, 300), (400, 111)])
+def test_pictures_share_the_room_that_a_page_has(tmp_path, pictures, side):
+    Image.effect_noise((300, 200), 60).convert("RGB").save(tmp_path / "one.png")
+    paths = [tmp_path / "one.png", tmp_path / "none.png"]
+    for number in range(pictures - 1):
+        path = tmp_path / f"{number}.png"
+        path.symlink_to(paths[0])
+        paths.append(path)
+    album = Album([*paths, *paths])
+    assert len(album.pictures) == pictures and album.place(paths[1]) is None
+    encoded = album.pictures[album.place(paths[-1])].split(",")[1]
+    shown = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert max(shown.size) == pytest.approx(side, abs=8)
 
 
 # In a browser
