@@ -78,6 +78,7 @@ def opened(browser, path: Path, width: int, scheme: str) -> Iterator[Tab]:
 
     shown.route("**/*", block)
     shown.goto(address)
+    assert not tab.complaints  # else what is waited for below never comes
     shown.locator(".plot .main-svg").first.wait_for(state="attached")
     yield tab
     assert not tab.complaints  # whatever the tests did to it

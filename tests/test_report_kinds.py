@@ -1,6 +1,8 @@
 """The four kinds of page: of the report's table, of a sweep, of one run, of a benchmark; each by
 its first screen in a browser. And a page of a thousand runs, which must stay quick and light."""
 
+import base64
+import io
 import json
 import statistics
 import time
@@ -10,11 +12,13 @@ from pathlib import Path
 import browsing
 import pytest
 from browsing import write_page
+from PIL import Image
 from synthetic import SyntheticRun, suite, table1, write_runs
 
 from nstbench.errors import SettingsError
 from nstbench.report.data import scores
 from nstbench.report.figures import scored
+from nstbench.report.page.embed import Album
 
 CONF = Path(__file__).parents[1] / "conf"
 RATES = (0.002, 0.006, 0.02, 0.06, 0.2, 0.6, 2.0)
@@ -57,7 +61,7 @@ TITLES = {
 }
 SECTIONS = {
     "table": ["verdicts", "table", "curves", "ranking", "rates", "repeats", "pictures", "runs"],
-    "sweep": ["ranking", "curves", "rates", "repeats", "pictures", "table", "runs"],
+    "sweep": ["curves", "ranking", "rates", "repeats", "pictures", "table", "runs"],
     "single": ["pictures", "curves", "runs"],
     "benchmark": ["score", "reached", "progress", "tuning", "pictures", "runs"],
 }
@@ -114,6 +118,21 @@ def test_scores_that_cannot_be_read_are_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("pictures", "side"), [(2, 300), (400, 111)])
+def test_pictures_share_the_room_that_a_page_has(tmp_path, pictures, side):
+    Image.effect_noise((300, 200), 60).convert("RGB").save(tmp_path / "one.png")
+    paths = [tmp_path / "one.png", tmp_path / "none.png"]
+    for number in range(pictures - 1):
+        path = tmp_path / f"{number}.png"
+        path.symlink_to(paths[0])
+        paths.append(path)
+    album = Album([*paths, *paths])
+    assert len(album.pictures) == pictures and album.place(paths[1]) is None
+    encoded = album.pictures[album.place(paths[-1])].split(",")[1]
+    shown = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert max(shown.size) == pytest.approx(side, abs=8)
+
+
 # In a browser
 
 
@@ -148,6 +167,8 @@ def test_curves_end_at_the_common_budget_until_it_is_lifted(browser, pages):
     for tab in browsing.opened(browser, pages["sweep"], 1440, "light"):
         longest = "Math.max(...plot.data.filter(t => t.meta.series >= 0).flatMap(t => t.x))"
         assert tab.plot(longest) == 100
+        ends = "plot.data.map(t => t.x.at(-1))"
+        assert set(tab.plot(ends, "#plotter-ranking")) == {100}  # steps hold on to the end
         tab.page.locator("#plotter-curves [name=budget]").uncheck()
         assert tab.plot(longest) == 200 and "budget=0" in tab.page.url
 

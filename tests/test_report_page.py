@@ -335,6 +335,7 @@ def test_the_figures_of_several_pairs_are_told_apart_by_their_pictures(tab):
 def test_zoom_outlives_a_click_and_is_taken_back(tab):
     choose(tab, "figure07")
     wide = tab.plot("plot.layout.xaxis.range")
+    tab.page.locator("#plotter-curves .plot").scroll_into_view_if_needed()
     plot = tab.page.locator("#plotter-curves .plot .nsewdrag").bounding_box()
     for share, act in ((0.3, "down"), (0.6, "up")):
         tab.page.mouse.move(plot["x"] + share * plot["width"], plot["y"] + share * plot["height"])

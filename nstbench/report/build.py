@@ -39,7 +39,7 @@ def _draw(made: Sequence[Section], findings: Findings, folder: Path, axes: Seque
                 if plot.problem not in left_out:
                     draw.save_plot(plot, folder, findings.looks, axes)
             for sheet in section.sheets:
-                draw.save(draw.draw_sheet(sheet), folder / sheet.name)
+                draw.save(draw.draw_sheet(sheet), folder / sheet.name, draw.OF_PICTURES)
 
 
 def _clear(folder: Path) -> None:

@@ -17,16 +17,18 @@ from nstbench.report.figures.looks import MEASURED, REPORTED, Look
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, read_picture
 from nstbench.report.figures.plots import MOST_PRINTED, Curve, Plot, Series
 from nstbench.report.figures.ratios import Ratio, Ratios
-from nstbench.report.notation import short
+from nstbench.report.notation import number, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
+OF_PICTURES = ("png", "pdf")  # an SVG of pictures is no smaller and no sharper
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
 SHEET_WIDTH = 7.2
-LETTER = 0.06  # inches: a wide letter of a caption
+LONGEST, WITHOUT_SHRINKING = 24, 17  # letters of a name beside the axes
+LETTER = 0.064  # inches: a wide letter of a caption
 CAPTION = {"fontsize": 7.5, "color": "#222222", "va": "top", "ha": "left", "linespacing": 1.3}
 TITLE = {"fontsize": 11.5, "weight": "bold", "va": "top"}
 NOTE = {"fontsize": 7.5, "color": "#555555", "va": "bottom", "ha": "left"}
@@ -61,10 +63,10 @@ def plain_text(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Write `figure` as PNG, SVG and PDF beside `stem`."""
+def save(figure: "Figure", stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write `figure` in each of `formats` beside `stem`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in formats]
     for path in paths:  # no date inside: the same figure gives the same file
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         figure.savefig(path, metadata=dated.get(path.suffix))
@@ -171,7 +173,11 @@ def _legend(axes: "Axes", beside: bool, entries: int) -> None:
     if not entries:
         return
     if beside:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=3.4)
+        handles, names = axes.get_legend_handles_labels()
+        names = [textwrap.fill(name, LONGEST) for name in names]
+        size = 9 * min(1, WITHOUT_SHRINKING / max(map(len, "\n".join(names).split("\n"))))
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "fontsize": size}
+        axes.legend(handles, names, handlelength=3.4, **place)
     else:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": entries}
         axes.legend(**place, handlelength=3.4, borderaxespad=0.2, columnspacing=1.6)
@@ -249,6 +255,7 @@ def draw_ratios(ratios: Ratios) -> "Figure":
 def draw_boxes(boxes: Boxes, axis: str, looks: Mapping[str, Look]) -> "Figure":
     """One line per competitor: a box, and a mark for each repeat."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     rows = len(boxes.lines)
     height = 1.5 + 0.3 * rows
@@ -265,7 +272,8 @@ def draw_boxes(boxes: Boxes, axis: str, looks: Mapping[str, Look]) -> "Figure":
     axes.set_yticks(range(rows), [plain_text(line.label) for line in boxes.lines])
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_formatter(lambda value, _: short(value))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(lambda value, _: number(value))
     title = f"{boxes.title}: {boxes.x[axis]}"
     figure.text(0.015, 1 - 0.07 / height, plain_text(title), **TITLE)
     figure.text(0.015, 0.08 / height, boxes.subtitle, **NOTE)

@@ -264,7 +264,9 @@ def _line(plot: Plot, number: int, series: Series, curve: Curve, look: Look) -> 
         f"%{{customdata[1]}}{between}<extra></extra>",
         "meta": _meta(number, look),
     }
-    return trace | ({"low": curve.low, "high": curve.high} if curve.low else {})
+    if curve.low:
+        trace["meta"] |= {"low": curve.low, "high": curve.high}
+    return trace
 
 
 def _band(number: int, series: Series, curve: Curve, look: Look) -> dict[str, Any]:

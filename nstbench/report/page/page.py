@@ -17,6 +17,7 @@ from nstbench.files import replacing
 from nstbench.report.data import select
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures import interactive
+from nstbench.report.figures.draw import OF_PICTURES
 from nstbench.report.figures.plots import Plot
 from nstbench.report.judge.answer import answer, headline
 from nstbench.report.notation import NONE, count, listed
@@ -164,10 +165,12 @@ def _section(
         "tables": [_table(table, findings.results, album) for table in section.tables],
         "plots": plots,
         "galleries": [gallery for gallery in galleries if gallery["entries"]],
-        "links": [
-            (f"{sheet.title} ({ending.upper()})", quote(f"figures/{sheet.name}.{ending}"))
+        "sheets": [
+            (
+                sheet.title,
+                [(end.upper(), quote(f"figures/{sheet.name}.{end}")) for end in OF_PICTURES],
+            )
             for sheet in section.sheets
-            for ending in ("png", "pdf")
             if _is_there(folder, f"figures/{sheet.name}")
         ],
     }

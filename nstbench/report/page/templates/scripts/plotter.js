@@ -109,7 +109,8 @@ class Plotter {
     this.field.logY.checked = this.plot.log_y;
     this.field.distance.checked = false;
     this.field.budget.checked = true;
-    for (const name of ["logX", "logY"]) this.field[name].parentElement.hidden = this.plot.rows.length > 0;
+    this.field.logX.parentElement.hidden = this.plot.rows.length > 0;
+    this.field.logY.parentElement.hidden = !this.plot.log_y; // shares and lines of their own
     this.field.distance.parentElement.hidden = !this.plot.distance;
     this.zoom = {};
     this.hidden.clear();
@@ -233,13 +234,18 @@ class Plotter {
     if (trace.error_x) copy.error_x = { ...trace.error_x, color: ink };
     if (!copy.visible) return copy;
     if (series < 0) copy.x = trace.x.map((x) => Math.min(x, most));
-    else if (most < Infinity) for (const name of ["y", "low", "high", "x"]) copy[name] &&= trace[name].filter((_, place) => trace.x[place] <= most);
-    if (lowest !== null) {
-      copy.visible = !trace.fill; // a band that reaches the lowest has no end on a logarithmic axis
-      for (const name of ["y", "low", "high"]) copy[name] &&= copy[name].map((value) => (value > lowest ? value - lowest : null));
+    const within = (values) => (series < 0 || most === Infinity ? values : values.filter((_, place) => trace.x[place] <= most));
+    const above = (values) => (lowest === null ? values : values.map((value) => (value > lowest ? value - lowest : null)));
+    const [y, low, high] = [trace.y, trace.meta.low, trace.meta.high].map((values) => values && above(within(values)));
+    copy.x = within(copy.x);
+    if (copy.line.shape === "hv" && copy.x.length < trace.x.length) {
+      copy.x.push(most); // a step holds on to the end
+      y.push(y.at(-1));
     }
+    copy.y = y;
+    copy.visible = lowest === null || !trace.fill; // a band that reaches the lowest has no end on a logarithmic axis
     const text = (value) => (value === undefined || value === null ? "" : number(value));
-    if (trace.hovertemplate) copy.customdata = copy.x.map((x, place) => [x, copy.y[place], copy.low?.[place], copy.high?.[place]].map(text));
+    if (trace.hovertemplate) copy.customdata = copy.x.map((x, place) => [x, y[place], low?.[place], high?.[place]].map(text));
     return copy;
   }
 
