@@ -146,8 +146,8 @@ def test_f3_what_is_no_file(tmp_path, make):
     make(only_run(tmp_path) / "lock.1")
     code, _, errors = command(tmp_path, "epochs=2", "force=true")
     one_line(code, errors, "lock.1 is no file")
-    code, output = sweep(tmp_path, "-m", "epochs=2", "force=true")
-    assert code == 1 and "Traceback" not in output
+    code, output, errors = command(tmp_path, "-m", "epochs=2", "force=true")
+    assert code == 1 and "lock.1 is no file" in output and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("name", ["image.png", "epochs.csv", "run.json", "content.png"])
