@@ -220,8 +220,9 @@ def test_f6_a_signal_at_any_moment_of_the_start(tmp_path, number, arguments):
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert "Traceback" not in errors, errors
         # Python ends by SIGINT itself where it met it in a text that it executes: 130 in a shell.
-        assert process.returncode in (130, 2, -signal.SIGINT), (after_s, errors)
-        assert process.returncode == 2 or "stopped" in errors
+        is_done = "no runs in" in errors  # before the signal: an empty folder is soon reported
+        assert is_done or process.returncode in (130, 2, -signal.SIGINT), (after_s, errors)
+        assert is_done or process.returncode == 2 or "stopped" in errors
         shutil.rmtree(tmp_path / "results", ignore_errors=True)
 
 
