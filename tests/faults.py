@@ -146,8 +146,8 @@ def test_f3_what_is_no_file(tmp_path, make):
     make(only_run(tmp_path) / "lock.1")
     code, _, errors = command(tmp_path, "epochs=2", "force=true")
     one_line(code, errors, "lock.1 is no file")
-    code, output = sweep(tmp_path, "-m", "epochs=2", "force=true")
-    assert code == 1 and "Traceback" not in output
+    code, output, errors = command(tmp_path, "-m", "epochs=2", "force=true")
+    assert code == 1 and "1 failed" in output and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("name", ["image.png", "epochs.csv", "run.json", "content.png"])
@@ -195,22 +195,34 @@ def test_f5_a_run_that_ends_above_its_start_says_so(tmp_path):
     one_line(code, errors, "at least 0")
 
 
+def is_caught(process, number):
+    """Whether a process has its own handler of a signal by now, or has ended."""
+    with suppress(FileNotFoundError):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return True
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", [("epochs=9",), ("suite=lr_sensitivity",), ("report",)])
 def test_f6_a_signal_at_any_moment_of_the_start(tmp_path, number, arguments):
-    for after_s in (0.15, 0.3, 0.5, 0.8, 1.2):
+    for after_s in (0.0, 0.15, 0.3, 0.6, 1.0):
         process = subprocess.Popen(
             [sys.executable, "-m", "nstbench", *arguments], cwd=tmp_path,
             env=environment(True, epoch_s=0.5), stderr=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
+        wait_until(lambda process=process: is_caught(process, signal.SIGTERM))
         time.sleep(after_s)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert "Traceback" not in errors, errors
-        early = after_s < 0.2 and process.returncode in (-number, 1)  # Python itself starts
-        assert process.returncode in (130, 2) or early, (after_s, process.returncode, errors)
+        # Python ends by SIGINT itself where it met it in a text that it executes: 130 in a shell.
+        is_done = "no runs in" in errors  # before the signal: an empty folder is soon reported
+        assert is_done or process.returncode in (130, 2, -signal.SIGINT), (after_s, errors)
+        assert is_done or process.returncode == 2 or "stopped" in errors
         shutil.rmtree(tmp_path / "results", ignore_errors=True)
 
 
@@ -342,17 +354,14 @@ def test_m3_a_pictures_name_is_no_formula(tmp_path):
 
 
 def test_m5_a_stop_does_not_wait_for_a_long_epoch(tmp_path):
-    process = start(
-        tmp_path, "-m", "experiment=tf_tutorial", "size=192", "steps_per_epoch=2000", light=False
-    )
-    wait_until(lambda: list(tmp_path.glob("results/runs/*/run.json")), 120)
-    time.sleep(12)
+    arguments = ("experiment=tf_tutorial", "size=192", "steps_per_epoch=2000", "checkpoint_s=1")
+    process = start(tmp_path, "-m", *arguments, light=False)
+    # A checkpoint in the middle of the first epoch, which takes minutes.
+    wait_until(lambda: list(tmp_path.glob("results/runs/*/checkpoint.npz")), 200)
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    assert process.wait(60) == 130 and time.monotonic() - began < 25
-    record = read_record(only_run(tmp_path))
-    assert record.status == Status.INTERRUPTED
-    assert (only_run(tmp_path) / "checkpoint.npz").exists()
+    assert process.wait(100) == 130  # a worker that does not end by itself is killed after 30 s
+    assert read_record(only_run(tmp_path)).status == Status.INTERRUPTED
+    assert rows_of(tmp_path) == 0 and (only_run(tmp_path) / "checkpoint.npz").exists()
 
 
 def test_m6_a_method_that_cannot_be_made_is_one_line(tmp_path):
@@ -395,25 +404,6 @@ def test_l1_decoders_are_heard_by_nobody(tmp_path):
     assert len(lines(errors)) == (code != 0) and "TIFF" not in errors.replace("odd.tif", "")
 
 
-def test_l2_another_users_lock_is_no_endless_loop(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("only root can leave a note that others cannot read")
-    assert command(tmp_path, "epochs=2")[0] == 0
-    directory = only_run(tmp_path)
-    (directory / "lock.1").write_bytes(lock_of(1))
-    os.chmod(directory / "lock.1", 0o600)
-    os.utime(directory / "lock.1", (1, 1))
-    for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path, *tmp_path.rglob("*")):
-        if path.name != "lock.1":
-            os.chmod(path, 0o777)
-    process = subprocess.run(
-        [sys.executable, "-m", "nstbench", "epochs=2", "force=true"], cwd=tmp_path,
-        env=environment(True) | {"HOME": str(tmp_path)}, user=65534, timeout=100,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode in (0, 1) and "Traceback" not in process.stderr, process.stderr
-
-
 @pytest.mark.parametrize("arguments", [("epochs=60",), LONG])
 def test_l6_a_folder_that_is_deleted_is_called_so(tmp_path, arguments):
     process = start(tmp_path, *arguments, epoch_s=0.1)
@@ -441,8 +431,8 @@ def test_l6_a_table_that_is_deleted_is_no_completed_run(tmp_path):
 def test_l7_one_garbled_record_holds_up_no_other(tmp_path):
     assert command(tmp_path, "-m", "optimizer=adam,sgd", "epochs=2")[0] == 0
     (runs(tmp_path)[0] / "run.json").write_text("{")
-    code, output = sweep(tmp_path, "-m", "optimizer=adam,sgd,adagrad", "epochs=2")
-    assert code == 1 and "2 completed, 1 failed" in output and "Traceback" not in output
+    code, output, errors = command(tmp_path, "-m", "optimizer=adam,sgd,adagrad", "epochs=2")
+    assert code == 1 and "2 completed, 1 failed" in output and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("damage", ["bomb", "header", "text", "deep"])

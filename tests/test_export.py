@@ -66,6 +66,7 @@ def test_tensorboard_reads_every_value_at_its_evaluation(results, accumulated, c
     assert image.encoded_image_string == (run.path / "image.png").read_bytes()
     assert events.Scalars("final.loss")[0].value == np.float32(run.record.final.loss)
     assert {"content", "style"} <= set(events.Tags()["images"])
+    assert "_hparams_/session_start_info" in events.summary_metadata
 
 
 def test_exporting_again_replaces(results, accumulated):

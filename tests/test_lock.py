@@ -1,12 +1,15 @@
 """One writer per directory: the living are never robbed, the dead never block."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -219,3 +222,20 @@ def test_a_long_watch_is_announced(tmp_path, monkeypatch, capsys):
     note_of_another_machine(tmp_path)
     Lock(tmp_path, heartbeat_s=0.1, silence_s=0.5).acquire()
     assert "does its owner still live?" in capsys.readouterr().err
+
+
+def test_a_dead_users_note_that_cannot_be_read_is_no_endless_loop():
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        note_of_another_machine(Path(folder)).chmod(0o600)
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                os.setuid(65534)
+                Lock(folder, heartbeat_s=0.05, silence_s=0.2).acquire()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert os.listdir(folder) == ["lock.2"]

@@ -31,7 +31,8 @@ def test_settled_is_the_first_of_the_last_that_look_alike():
     way = [moment(n, p) for n, p in enumerate([end, other, pixels(0, 1), pixels(0, 1), end])]
     assert rows.settled(way, 0.98) is way[2]  # the first one looks alike, too, but not from then on
     assert rows.settled(way[:2] + way[-1:], 0.98) is None
-    assert rows.settled([way[2], way[4]], 0.98) is way[2]
+    assert rows.settled([*way[:2], moment(3, end), moment(4, end)], 0.98) is None  # over half
+    assert rows.ssim(way[0], way[4]) == 1 and rows.ssim(way[1], way[4]) < 0.9
 
 
 def test_a_row_shows_the_newest_snapshot_by_then(tmp_path):

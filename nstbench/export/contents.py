@@ -22,9 +22,12 @@ def parameters(run: RecordedRun) -> dict[str, Any]:
 
 def series(run: RecordedRun, first: int = 0) -> Iterator[tuple[int, float, dict[str, float]]]:
     """For each epoch from number `first` (0 is the first): evaluations so far, the time (seconds
-    since 1970), and the finite values of its row."""
-    start = began(run)
-    for row in run.epochs.iloc[first:].to_dict("records"):
+    since 1970), and the finite values of its row.
+
+    `step` is called `updates`: a step means the horizontal axis to these tools.
+    """
+    start, rows = began(run), run.epochs.iloc[first:].rename(columns={"step": "updates"})
+    for row in rows.to_dict("records"):
         values = {n: v for n, v in row.items() if n != "evaluations" and np.isfinite(v)}
         yield int(row["evaluations"]), start + row["wall_s"], values
 

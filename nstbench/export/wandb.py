@@ -8,6 +8,12 @@ from nstbench.export import contents
 from nstbench.export.commands import Options
 from nstbench.report.data.reader import RecordedRun
 
+# What W&B notes of a process would be the export's, not the run's.
+NOTHING_OF_THIS_PROCESS = {
+    "console": "off", "silent": True, "disable_git": True, "x_disable_stats": True,
+    "x_disable_meta": True,
+}  # fmt: skip
+
 
 def view(options: Options) -> str:
     """The command that sends what was exported offline; online it is there already."""
@@ -37,7 +43,7 @@ class Writer:
             project=self._project, dir=self._folder, name=run.label,
             config=contents.parameters(run), id=re.sub(r"[^\w.-]", "_", run.id),
             group=run.problem, tags=[str(run.status)],
-            settings=wandb.Settings(console="off", silent=True, disable_git=True),
+            settings=wandb.Settings(**NOTHING_OF_THIS_PROCESS),
         )  # fmt: skip
         pictures = contents.pictures(run)
         for evaluations, _, values in contents.series(run):

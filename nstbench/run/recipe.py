@@ -37,7 +37,7 @@ def of(settings: Settings, facts: Mapping[str, Any]) -> Recipe:
     """The recipe of a run; `facts` are those of `provenance.of_problem`."""
     return Recipe(
         version=metadata.version("nstbench"),
-        backend=settings.backend,
+        backend=settings.backend,  # type: ignore[arg-type]
         run=identity.run_id(settings),
         command=tuple(a for a in settings.command if a.partition("=")[0] not in LOCAL),
         content=facts["content"].sha256,

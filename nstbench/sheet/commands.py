@@ -21,7 +21,7 @@ python -m nstbench sheet [name=value ...]: one picture of how rates and optimize
 Commas make a row for each combination, as in a sweep; the runs are ordinary ones in results/runs.
 A column is a moment, by evaluations; the loss stands below each picture, the curves below all. Each
 row says after how many evaluations nothing visible changes any more: from there on every snapshot
-has an SSIM of at least `same` to the result.
+has an SSIM of at least `same` to the result, and that for half of the evaluations or longer.
 
   columns=6   moments            same=0.98   when two pictures look alike
   The main command's: content  style  size  optimizer  lr  epochs  weights  repeats  out  ...

@@ -28,27 +28,30 @@ class Moment:
 
 @dataclass(frozen=True)
 class Row:
-    """One run: `settled` is the first of its moments from which on nothing visible changes."""
+    """One run: `settled` is the first of its moments from which on nothing visible changes.
+
+    `halfway` is the SSIM of the newest snapshot at half the evaluations to the result.
+    """
 
     run: RecordedRun
     label: str
     moments: tuple[Moment, ...]
     settled: Moment | None
+    halfway: float
 
     @property
     def says(self) -> str:
         """When it stops to change, in words."""
         if self.run.status == "diverged":
             return "diverged"
-        if self.settled is None:
-            return f"still changing after {self.moments[-1].evaluations} evaluations"
         of = self.moments[-1].evaluations
+        if self.settled is None:
+            return f"still changing after {of} evaluations (SSIM {self.halfway:.2f} to half-way)"
         return f"no visible change after {self.settled.evaluations} of {of} evaluations"
 
     def at(self, evaluations: float) -> Moment:
         """The newest snapshot by then."""
-        times = [moment.evaluations for moment in self.moments]
-        return self.moments[max(0, bisect_right(times, evaluations) - 1)]
+        return newest(self.moments, evaluations)
 
 
 def read(runs: Sequence[RecordedRun], same: float) -> list[Row]:
@@ -60,7 +63,7 @@ def read(runs: Sequence[RecordedRun], same: float) -> list[Row]:
     ]
     kept = [(run, label, _moments(run)) for run, label in zip(runs, labels, strict=True)]
     return [
-        Row(run, label, moments, settled(moments, same))
+        Row(run, label, moments, settled(moments, same), _halfway(moments))
         for run, label, moments in kept
         if len(moments) > 1
     ]
@@ -94,16 +97,32 @@ def _moments(run: RecordedRun) -> tuple[Moment, ...]:
 def settled(moments: Sequence[Moment], same: float) -> Moment | None:
     """The first moment from which on all have an SSIM of at least `same` to the last one.
 
-    None where that is the last one alone: then the pictures still change at the end.
+    None where that comes after half of the evaluations. Every run comes to look like its own end;
+    only where as many evaluations again changed nothing is that not for want of time.
     """
-    from skimage.metrics import structural_similarity
-
-    end, first = moments[-1].pixels, None
+    end, first = moments[-1], None
     for moment in reversed(moments[:-1]):
-        if structural_similarity(end, moment.pixels, channel_axis=2, data_range=255) < same:
+        if ssim(end, moment) < same:
             break
         first = moment
-    return first
+    return first if first is not None and 2 * first.evaluations <= end.evaluations else None
+
+
+def newest(moments: Sequence[Moment], evaluations: float) -> Moment:
+    """The newest snapshot after so many evaluations."""
+    times = [moment.evaluations for moment in moments]
+    return moments[max(0, bisect_right(times, evaluations) - 1)]
+
+
+def ssim(one: Moment, other: Moment) -> float:
+    """Structural similarity, 1 for equal pictures."""
+    from skimage.metrics import structural_similarity
+
+    return float(structural_similarity(one.pixels, other.pixels, channel_axis=2, data_range=255))
+
+
+def _halfway(moments: Sequence[Moment]) -> float:
+    return ssim(moments[-1], newest(moments, moments[-1].evaluations / 2))
 
 
 def _start(run: RecordedRun) -> float:
