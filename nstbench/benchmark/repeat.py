@@ -28,8 +28,8 @@ from nstbench.settings.model import Settings
 # amplify it. By how much depends on the run: an oscillating one has forgotten after ten steps where
 # it came from, another knows it after fifty. So the run is repeated twice, from its start image and
 # from that image moved by the last bit of each pixel; a loss on record may be `LEEWAY` times as far
-# from the first repetition as the second one is at most, up to `AHEAD` evaluations later (what blows
-# up may do so a little sooner elsewhere). Once they are `LOST` apart, nothing is compared.
+# from the first repetition as the second one is, `AHEAD` evaluations later at most (what blows up
+# may do so a little sooner elsewhere). Once they are `LOST` apart, nothing is compared.
 # Seven methods, stable and not, at 32 and 64 pixels, on one core against two: 3.5 times at most.
 FIRST = 1.5e-5  # relative
 LEEWAY = 30  # for other libraries and instructions, too
