@@ -222,6 +222,22 @@ def test_what_a_class_hands_on_to_its_base_can_be_given_but_has_no_default(here)
     assert "did you mean clip" in refused("optimizer=./my_opt.py:Derived", "optimizer.clp=1")
 
 
+def test_a_network_says_nothing_of_terms_that_the_objective_lacks():
+    arguments = ["extractor=alexnet", "objective=deep_dream", "objective.activation.layers=[conv5]"]
+    assert set(resolve(arguments).objective.terms) == {"activation", "variation"}
+    terms = resolve(["extractor=inception_v3", "objective=texture_synthesis"]).objective.terms
+    assert "content" not in terms and terms["style"]["layers"][0] == "mixed0"
+
+
+def test_the_text_of_a_style_statistic_is_a_part_of_a_run(here):
+    argument = ["objective.style.statistic=./my_loss.py:moments"]
+    file = here / "my_loss.py"
+    file.write_text("def moments(features):\n    return features\n")
+    first = identity.run_id(resolve(argument))
+    file.write_text("def moments(features):\n    return 2 * features\n")
+    assert identity.run_id(resolve(argument)) != first
+
+
 def test_its_place_is_no_part_of_a_run_but_its_text_is(here):
     first = resolve(["optimizer=./my_opt.py:Mine"])
     (here / "deeper").mkdir()

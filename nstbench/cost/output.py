@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nstbench.cost.options import told_apart, with_rate
 from nstbench.cost.record import Counts, Method, Microseconds, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.files import replacing
@@ -25,10 +26,9 @@ COLOURS = {
 
 
 def labels(record: Record) -> dict[str, str]:
-    """The name of each method by key; those that share one are told apart by their keys."""
-    given = {key: method.label for key, method in record.methods.items()}
-    shared = {label for label in given.values() if list(given.values()).count(label) > 1}
-    return {key: key if label in shared else label for key, label in given.items()}
+    """The name of each method by key; those that share one are told apart by rate, then by key."""
+    names = [(m.label, with_rate(m.label, m.lr), key) for key, m in record.methods.items()]
+    return dict(zip(record.methods, told_apart(names), strict=True))
 
 
 def verdicts(record: Record, margin: float, alpha: float) -> list[dict[str, Any]]:

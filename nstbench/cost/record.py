@@ -99,16 +99,14 @@ class Record(_Model):
     verdicts: list[dict[str, Any]] = Field(default_factory=list)  # derived, for readers
 
     def add(self, competitor: Competitor) -> Method:
-        """The method's entry, made where it is new; the label is the newest."""
+        """The method's entry, made where it is new. Its label is the optimizer's alone."""
         settings = competitor.settings
         chosen = settings.optimizer
         made = Method(
-            name=chosen.name, label=competitor.label, target=chosen.target, lr=settings.lr,
+            name=chosen.name, label=chosen.label, target=chosen.target, lr=settings.lr,
             options=chosen.options, source=chosen.source,
         )  # fmt: skip
-        entry = self.methods.setdefault(competitor.key, made)
-        entry.label = competitor.label
-        return entry
+        return self.methods.setdefault(competitor.key, made)
 
     def pair(self, a: str, b: str) -> Pair:
         """The comparison of two methods, made where it is new; it may be the one of b and a."""

@@ -83,7 +83,7 @@ class Session:
         for number, style in enumerate(self.problem.styles):
             name = "style.png" if number == 0 else f"style_{number + 1}.png"
             images.save(directory.path / name, style.pixels)
-        provenance.keep_source(self.settings, directory.path)
+        provenance.keep_sources(self.settings, directory.path)
         if self.settings.snapshots and self.counters.epoch == 0:
             images.save(directory.frame_path(0), self.shown(self.minimisation.image))
         directory.write_record(self.record())

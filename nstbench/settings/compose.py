@@ -62,7 +62,7 @@ def resolve(arguments: Sequence[str]) -> Settings:
     schedule = sections.schedule(tree.pop("schedule"), chosen["schedule"])
     if schedule.target is not None and lr is None:
         raise SettingsError(f"{optimizer.target} has no rate that schedule={schedule.name} changes")
-    terms = {name: term for name, term in tree.pop("objective").items() if term is not None}
+    terms = _terms(tree.pop("objective"), chosen["objective"])
     if chosen["extractor"].is_outside:
         _ask_for_layers(terms, given.values)
     try:
@@ -264,6 +264,13 @@ def _lay_term(terms: dict[str, Any], key: str, value: Any, given: dict[str, Any]
         whole = {n: dict.fromkeys(TERM_KEYS) | t for n, t in terms.items() if t}
         raise hints.unknown_key(key, {"objective": whole}, GROUPS)
     terms[name] = (term or {}) | {rest[0]: value}
+
+
+def _terms(terms: dict[str, Any], objective: sections.Choice) -> dict[str, dict[str, Any]]:
+    """The terms that are there: what a network's YAML says of one that the objective lacks is
+    meant for another objective."""
+    present = {name: term for name, term in terms.items() if term is not None}
+    return {n: t for n, t in present.items() if "target" in t or n in objective.keys}
 
 
 def _ask_for_layers(terms: dict[str, dict[str, Any]], given: dict[str, Any]) -> None:

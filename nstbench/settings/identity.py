@@ -14,12 +14,12 @@ from nstbench.settings.model import OptimizerSettings, Settings
 SCHEMA_OF_IDENTITY = 2  # raise it when the same settings would give other numbers
 
 # Settings that say where and how a run is carried out, and leave its numbers alone.
-_NOT_IDENTITY = {
+NOT_IDENTITY = {
     "out", "snapshots", "checkpoint_s", "force", "reported_seconds", "experiment", "command",
     "epochs_scale",
 }  # fmt: skip
 # Settings that make up the optimizer's side; the rest is the problem that the optimizers share.
-_NOT_PROBLEM = {
+NOT_PROBLEM = {
     "optimizer", "lr", "schedule", "epochs", "steps_per_epoch", "evaluations", "repeat",
     "device", "backend", "kernels",
 }  # fmt: skip
@@ -27,7 +27,7 @@ _NOT_PROBLEM = {
 
 def identity(settings: Settings) -> dict[str, Any]:
     """What changes a run's numbers; pictures, weights and code by content, never by path."""
-    chosen = settings.model_dump(exclude=_NOT_IDENTITY)
+    chosen = settings.model_dump(exclude=NOT_IDENTITY)
     if settings.evaluations is None:  # as in the records of versions that had no such setting
         del chosen["evaluations"]
     terms = chosen["objective"]["terms"]
@@ -64,7 +64,7 @@ def problem(settings: Settings, facts: dict[str, Any]) -> str:
 
     `facts` are what only loading can tell: check-sums of pictures and weights.
     """
-    shared = {k: v for k, v in identity(settings).items() if k not in _NOT_PROBLEM}
+    shared = {k: v for k, v in identity(settings).items() if k not in NOT_PROBLEM}
     return digest(shared | facts)[:16]
 
 
@@ -83,12 +83,14 @@ def _optimizer(chosen: OptimizerSettings) -> dict[str, Any]:
 
 
 def _implementation(section: dict[str, Any]) -> dict[str, Any]:
-    """A section with what tells its `target` from others, where that is not built in."""
-    target = section.get("target")
-    if target is None or not outside.is_path(target):
-        return section
-    source = {k: v for k, v in targets.source(target).items() if k != "file"}
-    return section | {"target": _name_of(target), "source": source}
+    """A section with what tells the code that it names from others, where that is not built in."""
+    whole = dict(section)
+    for key, name_of_source in outside.CODE.items():
+        target = section.get(key)
+        if isinstance(target, str) and outside.is_path(target):
+            source = {k: v for k, v in targets.source(target).items() if k != "file"}
+            whole |= {key: _name_of(target), name_of_source: source}
+    return whole
 
 
 def _name_of(target: str) -> str:
