@@ -102,15 +102,32 @@ class Figure:
 def _ecdf(axes: "Axes", drawn: Drawn) -> None:
     low, high = drawn.benchmark.bounds
     times = np.geomspace(low, high, 200)
+    ends = {}
     for old in drawn.archived:
         heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
         axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1)
-        axes.annotate(old.label, (high, heights[-1]), fontsize=6, color="#777777", ha="right")
+        ends[old.label] = float(heights[-1])
+    for label, place in _apart(ends, 0.026).items():
+        axes.annotate(label, (high, place), fontsize=6, color="#777777", ha="right", va="center")
     for each in drawn.standings:
         found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
         label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
         _line(axes, drawn, each.name, times, np.mean(found, axis=0), label, every=40)
     axes.set(xscale="log", xlim=(low, high), ylim=(0, 1))
+
+
+def _apart(places: Mapping[str, float], gap: float) -> dict[str, float]:
+    """Places in [0, 1] moved up, and down from the top, until labels do not cover one another."""
+    moved: dict[str, float] = {}
+    least = 0.0
+    for label, place in sorted(places.items(), key=lambda pair: pair[1]):
+        moved[label] = max(place, least)
+        least = moved[label] + gap
+    most = 1.0
+    for label in reversed(moved):
+        moved[label] = min(moved[label], most)
+        most = moved[label] - gap
+    return moved
 
 
 def _loss(axes: "Axes", drawn: Drawn) -> None:

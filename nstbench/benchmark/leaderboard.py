@@ -90,13 +90,18 @@ def write(out: Path, by_benchmark: dict[str, list[Row]]) -> None:
         rows = sorted(rows, key=lambda row: (-row.entry.standing.score.value, row.key))
         instances = {row.key: row.entry.standing.score.instances for row in rows}
         leaders = scoring.leading_group(instances)
+        shared = [row.label for row in rows]
+        labels = {
+            row.key: row.label if shared.count(row.label) == 1 else f"{row.label} ({row.pack})"
+            for row in rows
+        }
         cells = [_cells(place, row, leaders) for place, row in enumerate(rows, start=1)]
         table += [[name, *each] for each in cells]
         parts += [f"## {name}\n", output.markdown(HEAD, cells), f"![ECDF](ecdf-{name}.png)\n"]
         benchmark = rows[0].entry.benchmark
         archived = reference.load(reference.location(_file(name)), benchmark)
         figures.leaderboard(
-            out, benchmark, {row.key: (row.label, row.entry.standing) for row in rows},
+            out, benchmark, {row.key: (labels[row.key], row.entry.standing) for row in rows},
             [each for each in archived if each.name not in {row.entry.name for row in rows}],
         )  # fmt: skip
     (out / "leaderboard.md").write_text("\n".join(parts))

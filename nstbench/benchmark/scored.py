@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nstbench.benchmark import instances, runs, standing, targets
 from nstbench.benchmark.instances import Benchmark, Instance
 from nstbench.benchmark.packs import Pack, PackError
-from nstbench.benchmark.repeat import Unchecked
+from nstbench.benchmark.recorded import Unchecked
 from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.targets import TargetSet
 from nstbench.errors import SettingsError

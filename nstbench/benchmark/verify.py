@@ -100,15 +100,15 @@ def _verify(request: Request) -> int:
 
 def _faults(pack, found) -> list[str]:
     """Sentences on all that is seen without repeating a run."""
-    from nstbench.benchmark import consistency, repeat
+    from nstbench.benchmark import consistency, recorded
     from nstbench.settings import identity
 
     faults = list(map(str, found.damaged))
     for run in found.runs:
         faults += [f"{run.path.name}: {fault}" for fault in consistency.faults(run)]
         try:
-            settings = repeat.settings_of(run, pack)
-        except repeat.Unchecked:
+            settings = recorded.settings_of(run, pack)
+        except recorded.Unchecked:
             continue
         if identity.run_id(settings) != run.id:
             faults.append(f"{run.id}: its settings are not those that it is named after")
@@ -118,7 +118,7 @@ def _faults(pack, found) -> list[str]:
 def _check_scores(pack, runs: Sequence[Any]) -> bool:
     """Whether the scores of a benchmark, where it is one's, are those that its runs give."""
     from nstbench.benchmark import packs, scored
-    from nstbench.benchmark.repeat import Unchecked
+    from nstbench.benchmark.recorded import Unchecked
 
     try:
         faults = list(scored.faults(pack, runs))
@@ -132,15 +132,15 @@ def _check_scores(pack, runs: Sequence[Any]) -> bool:
 
 def _repeat_some(request: Request, pack, runs: Sequence[Any]) -> bool:
     """Whether all of a random few runs, one at least, are verified; each is told of."""
-    from nstbench.benchmark.repeat import Unchecked
+    from nstbench.benchmark.recorded import Unchecked
     from nstbench.run.progress import quiet_start
 
     seed = secrets.randbelow(10**6) if request.seed is None else request.seed
     chosen = random.Random(seed).sample(runs, min(request.runs, len(runs)))
     print(f"repeating {len(chosen)} of them (seed={seed} chooses the same ones again)", flush=True)
     with quiet_start():
-        from nstbench.run.kept import Kept
-    kept, verified = Kept(), bool(chosen)
+        from nstbench.benchmark.repeat import Nudging
+    kept, verified = Nudging(), bool(chosen)
     for run in sorted(chosen, key=lambda run: run.problem):  # one problem's network serves all
         try:
             is_good, said = _repeat(request, pack, run, kept)
@@ -153,11 +153,11 @@ def _repeat_some(request: Request, pack, runs: Sequence[Any]) -> bool:
 
 def _repeat(request: Request, pack, run, kept) -> tuple[bool, str]:
     """Whether a run does here what it did there, in words. Raises `Unchecked`."""
-    from nstbench.benchmark import repeat
+    from nstbench.benchmark import recorded, repeat
     from nstbench.benchmark.packs import plain
 
-    settings = repeat.repeatable(run, repeat.settings_of(run, pack), request.run_source)
-    code = repeat.own_code(settings)
+    settings = recorded.repeatable(run, recorded.settings_of(run, pack), request.run_source)
+    code = recorded.own_code(settings)
     if code is not None:
         print(f"executing {plain(code)}, which came with the pack", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="nstbench-verify-") as folder:
@@ -172,7 +172,9 @@ def _repeat(request: Request, pack, run, kept) -> tuple[bool, str]:
         return False, f"differs at the end: the loss of image.png is {ratio:.4g} of that on record"
     largest = max(start.largest, later.largest if later else 0.0)
     parts = [
-        f"verified to epoch {start.epochs} {WITHIN}",
+        f"verified to epoch {start.epochs} {WITHIN}"
+        if start.epochs
+        else f"verified within epoch 1 {WITHIN}",
         f"{start.evaluations} evaluations, "
         + (f"{largest:.1g} apart at most" if largest else "bit for bit"),
         f"{later.evaluations} more after its checkpoint" if later else "",
