@@ -2,17 +2,20 @@
 
 import os
 import subprocess
+import tempfile
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# One folder of compiled programs for all processes of a session, and none of the user's.
+os.environ.setdefault("NSTBENCH_PROGRAMS", tempfile.mkdtemp(prefix="nstbench-tests-"))
 
 
 # Files that `make check` leaves out: real networks, whole sweeps, simulations, browsers, backends.
 SLOW = {
     "test_backends", "test_benchmark_commands", "test_benchmark_worker", "test_check", "test_class",
     "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
-    "test_own_optimizer", "test_pictures", "test_presets", "test_report_command",
+    "test_own_optimizer", "test_pictures", "test_presets", "test_programs", "test_report_command",
     "test_report_figures", "test_report_page", "test_report_verdicts", "test_speed", "test_sweep",
     "test_visualize", "test_weights",
 }  # fmt: skip

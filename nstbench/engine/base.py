@@ -115,7 +115,7 @@ class SharedEngine:
 
     uses_xla = True
 
-    def __init__(self, device: str, precision: str):
+    def __init__(self, device: str, precision: str, purpose: str = ""):
         self.device = device
         self.dtype = "float64" if precision == "float64" else "float32"
         self.network_dtype = "bfloat16" if precision == "bfloat16" else self.dtype

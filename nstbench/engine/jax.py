@@ -16,7 +16,7 @@ LEAST = 1 << 16  # bytes of a program that takes longer to compile than to read
 class JaxEngine(SharedEngine):
     """`jax.jit` over the stateless form: the step returns new state, which is then stored."""
 
-    def __init__(self, device: str, precision: str):
+    def __init__(self, device: str, precision: str, purpose: str = ""):
         super().__init__(device, precision)
         matmul = "tensorfloat32" if precision == "tf32" else "highest"
         jax.config.update("jax_default_matmul_precision", matmul)

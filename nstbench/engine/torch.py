@@ -11,7 +11,7 @@ class TorchEngine(SharedEngine):
 
     uses_xla = False
 
-    def __init__(self, device: str, precision: str):
+    def __init__(self, device: str, precision: str, purpose: str = ""):
         if precision == "float64":
             raise errors.SettingsError(
                 "precision=float64: Keras's operations on PyTorch make float32 of it; "
