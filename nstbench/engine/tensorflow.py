@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import tensorflow as tf
@@ -97,8 +98,9 @@ def _lend(purpose: str) -> None:
 
 
 def _take_back(kept: programs.Programs, folder: Path, purpose: str, lent: frozenset[str]) -> None:
-    for path in folder.glob("*.pb"):
-        name = f"{purpose}/{path.name}"
-        if name not in lent:
-            kept.put(name, path.read_bytes())
+    with suppress(OSError):
+        for path in folder.glob("*.pb"):
+            name = f"{purpose}/{path.name}"
+            if name not in lent:
+                kept.put(name, path.read_bytes())
     shutil.rmtree(folder, ignore_errors=True)
