@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors
+from nstbench.engine import memory
 
 # terms(images (N, H, W, 3), parameters) -> the weighted terms of the loss by name, each (N,).
 Terms = Callable[[Any, Any], dict[str, Any]]
@@ -119,6 +120,7 @@ class SharedEngine:
         self.device = device
         self.dtype = "float64" if precision == "float64" else "float32"
         self.network_dtype = "bfloat16" if precision == "bfloat16" else self.dtype
+        memory.share_heap()
         self._check_device()
 
     def accelerators(self) -> list[str]:
@@ -146,6 +148,7 @@ class SharedEngine:
         return self.compile(function)
 
     def compile_evaluation(self, terms, parameters):
+        memory.keep_heap()
         compiled = self.compile(self.gradient(terms))
         return lambda images: compiled(images, parameters)
 

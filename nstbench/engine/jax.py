@@ -7,7 +7,7 @@ import jax
 from jax.experimental import serialize_executable
 from keras import ops
 
-from nstbench.engine import programs
+from nstbench.engine import memory, programs
 from nstbench.engine.base import SharedEngine, extra_arguments, project, total, values_of
 
 LEAST = 1 << 16  # bytes of a program that takes longer to compile than to read
@@ -42,6 +42,7 @@ class JaxEngine(SharedEngine):
         return evaluate
 
     def compile_update(self, terms, parameters, optimizer, image, box):
+        memory.keep_heap()
         evaluate = self.gradient(terms)
 
         def update(pixels, state, parameters):

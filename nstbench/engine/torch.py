@@ -3,6 +3,7 @@
 import torch
 
 from nstbench import errors
+from nstbench.engine import memory
 from nstbench.engine.base import SharedEngine, extra_arguments, project, total, values_of
 
 
@@ -36,6 +37,7 @@ class TorchEngine(SharedEngine):
         return evaluate
 
     def compile_update(self, terms, parameters, optimizer, image, box):
+        memory.keep_heap()
         evaluate = self.gradient(terms)
 
         def step():
