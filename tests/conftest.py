@@ -3,20 +3,29 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from browsing import ARGUMENTS, CHROMIUM, PATIENCE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# One folder of compiled programs for all processes of a session, and none of the user's.
+os.environ.setdefault("NSTBENCH_PROGRAMS", tempfile.mkdtemp(prefix="nstbench-tests-"))
 
 
 # Files that `make check` leaves out: real networks, whole sweeps, simulations, browsers, backends.
 SLOW = {
     "test_backends", "test_benchmark_commands", "test_benchmark_worker", "test_check", "test_class",
     "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
+<<<<<<< HEAD
     "test_own_optimizer", "test_pictures", "test_presets", "test_report_command",
     "test_report_figures", "test_report_kinds", "test_report_page", "test_report_verdicts",
     "test_speed", "test_sweep", "test_verify", "test_visualize", "test_weights",
+=======
+    "test_own_optimizer", "test_pictures", "test_presets", "test_programs", "test_report_command",
+    "test_report_figures", "test_report_page", "test_report_verdicts", "test_speed", "test_sweep",
+    "test_visualize", "test_weights",
+>>>>>>> speed
 }  # fmt: skip
 
 

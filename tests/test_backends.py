@@ -27,7 +27,7 @@ class TestGoldenValues:
 @BACKENDS
 class TestOptimizers:
     def test_every_optimizers_own_tests_pass(self, backend):
-        run_on(backend, "test_optimizers.py", "test_engine.py")
+        run_on(backend, "test_optimizers.py", "test_engine.py", "test_programs.py")
 
 
 def run_on(backend, *files):

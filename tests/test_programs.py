@@ -2,11 +2,17 @@
 
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
+import keras
 import pytest
+from keras import ops
 
 from nstbench.engine import programs
 
+BACKEND = keras.backend.backend()
 NAME, PROGRAM = "a1b2", b"machine code" * 100
 
 
@@ -163,3 +169,91 @@ def test_the_one_used_longest_ago_makes_room(kept, monkeypatch):
     assert kept.get("b") == PROGRAM  # and is the newest by that
     kept.put("d", PROGRAM)
     assert set(kept.names()) == {"b", "d", NAME}
+
+
+# ---------------------------------------------------------------- TensorFlow
+
+ONE_EVALUATION = """
+import numpy as np
+from keras import ops
+from nstbench import engine as engines
+engine = engines.load(purpose="a test")
+cube = engine.compile(lambda x: ops.sum(ops.tanh(x) * x * x))
+print(float(cube(ops.convert_to_tensor(np.linspace(0, 1, 1000, dtype="float32")))).hex())
+"""
+
+
+def one_evaluation(folder):
+    """Its value, the entries in the folder, and whether anything was left in the system's."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_EVALUATION], capture_output=True, text=True, check=True,
+        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TMPDIR": str(folder.parent)},
+    )  # fmt: skip
+    assert not list(folder.parent.glob("nstbench-programs-*"))
+    (path,) = (folder / "tensorflow").glob("*.program")
+    return done.stdout, path
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own")
+def test_tensorflow_reads_what_is_believed_and_compiles_the_rest(folder):
+    value, path = one_evaluation(folder)
+    believed = path.read_bytes()
+    assert one_evaluation(folder) == (value, path) and path.read_bytes() == believed
+    cut(path)
+    assert one_evaluation(folder) == (value, path)
+    assert path.stat().st_size == len(
+        believed
+    )  # compiled anew, and kept in the damaged one's place
+
+
+# ---------------------------------------------------------------- JAX
+
+
+@pytest.fixture
+def compiled(folder, monkeypatch):
+    """What JAX compiled, and a function that evaluates a new engine's program."""
+    if BACKEND != "jax":
+        pytest.skip("JAX's own; test_backends.py comes by")
+    import jax
+
+    from nstbench import engine as engines
+    from nstbench.engine import jax as jax_engine
+
+    seen, compile = [], jax.stages.Lowered.compile
+    monkeypatch.setattr(jax_engine, "LEAST", 0)
+    monkeypatch.setattr(
+        jax.stages.Lowered, "compile", lambda self: seen.append(self) or compile(self)
+    )
+
+    def evaluate(shape=(7, 5)):
+        function = engines.load("cpu").compile(lambda x, y: {"sum": ops.sum(ops.tanh(x) * y["z"])})
+        x = ops.cos(ops.reshape(ops.arange(shape[0] * shape[1], dtype="float32"), shape))
+        return float(function(x, {"z": x * 3})["sum"]), function
+
+    return seen, evaluate
+
+
+def test_jax_compiles_once_and_what_cannot_be_believed_again(compiled, folder):
+    seen, evaluate = compiled
+    value, _ = evaluate()
+    assert evaluate()[0] == value and len(seen) == 1
+    for number, damage in enumerate((one_bit, cut, forged, linked), start=2):
+        damage(entry(folder))
+        assert evaluate()[0] == value and len(seen) == number
+        assert evaluate()[0] == value and len(seen) == number
+
+
+def test_jax_compiles_where_a_believed_entry_is_no_program(compiled, folder):
+    seen, evaluate = compiled
+    value, _ = evaluate()
+    name = bytes.fromhex(Path(entry(folder)).stem).decode()
+    programs.kept("jax", ("jax", "jaxlib")).put(name, b"rubbish")
+    assert evaluate()[0] == value and len(seen) == 2
+
+
+def test_jax_takes_arguments_of_any_shape(compiled):
+    seen, evaluate = compiled
+    _, function = evaluate()
+    other = ops.ones((2, 3))
+    assert float(function(other, {"z": other})["sum"]) == pytest.approx(6 * 0.7615942)
+    assert evaluate((4, 4))[0] != evaluate()[0]

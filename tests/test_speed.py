@@ -223,7 +223,7 @@ class Process:
 
     def __init__(self, peer, file):
         if peer == "pastiche":
-            raise Missing("not installed: pip install it")
+            raise Missing("not installed: pip install 'nstbench[speed]'")
         self.peer, self.closed = peer, False
         Process.built = (*Process.built, self)
 
@@ -275,7 +275,7 @@ def test_a_missing_competitor_is_named(no_processes, capsys):
     assert all(process.closed for process in Process.built)
     output.show(made, options.resolve([]))
     shown = capsys.readouterr().out
-    assert "missing: pastiche at 32 (not installed: pip install it)" in shown
+    assert "missing: pastiche at 32 (not installed: pip install 'nstbench[speed]')" in shown
     assert "missing: PyTorch loop at 32 (it failed: Killed (exit code -9))" in shown
     assert "timing disturbed: something else ran" in shown
 

@@ -23,12 +23,12 @@ ENGINES = {
 }
 
 
-def load(device: str = "auto", precision: str = "float32") -> "Engine":
+def load(device: str = "auto", precision: str = "float32", purpose: str = "") -> "Engine":
     """The engine of the backend that Keras was started with.
 
-    `device` is `auto`, `cpu`, `gpu` or `gpu:1`; `precision` one of `PRECISIONS`. Raises
-    `SettingsError` for a device that is not there, a precision or backend not known, and for
-    float64 on PyTorch.
+    `device` is `auto`, `cpu`, `gpu` or `gpu:1`; `precision` one of `PRECISIONS`; by `purpose`, some
+    words, compiled programs are found again. Raises `SettingsError` for a device that is not there,
+    a precision or backend not known, and for float64 on PyTorch.
     """
     import keras
 
@@ -38,7 +38,7 @@ def load(device: str = "auto", precision: str = "float32") -> "Engine":
     if backend not in ENGINES:
         raise errors.unknown("KERAS_BACKEND", backend, ENGINES)
     module, name = ENGINES[backend]
-    return getattr(import_module(module), name)(device, precision)
+    return getattr(import_module(module), name)(device, precision, purpose)
 
 
 def _import_keras() -> None:

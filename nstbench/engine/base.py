@@ -9,7 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
+<<<<<<< HEAD
 from nstbench import errors, hardware
+=======
+from nstbench import errors
+from nstbench.engine import memory
+>>>>>>> speed
 
 # terms(images (N, H, W, 3), parameters) -> the weighted terms of the loss by name, each (N,).
 Terms = Callable[[Any, Any], dict[str, Any]]
@@ -113,10 +118,17 @@ class SharedEngine:
     bfloat16 is for the network alone. float64 is for checking numbers, not for speed.
     """
 
+<<<<<<< HEAD
     def __init__(self, device: str, precision: str):
+=======
+    uses_xla = True
+
+    def __init__(self, device: str, precision: str, purpose: str = ""):
+>>>>>>> speed
         self.device = device
         self.dtype = "float64" if precision == "float64" else "float32"
         self.network_dtype = "bfloat16" if precision == "bfloat16" else self.dtype
+        memory.share_heap()
         self._check_device()
 
     def accelerators(self) -> list[str]:
@@ -142,6 +154,7 @@ class SharedEngine:
         return self.compile(function)
 
     def compile_evaluation(self, terms, parameters):
+        memory.keep_heap()
         compiled = self.compile(self.gradient(terms))
         return lambda images: compiled(images, parameters)
 

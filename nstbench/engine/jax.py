@@ -7,7 +7,7 @@ import jax
 from jax.experimental import serialize_executable
 from keras import ops
 
-from nstbench.engine import programs
+from nstbench.engine import memory, programs
 from nstbench.engine.base import SharedEngine, extra_arguments, project, total, values_of
 
 LEAST = 1 << 16  # bytes of a program that takes longer to compile than to read
@@ -16,7 +16,7 @@ LEAST = 1 << 16  # bytes of a program that takes longer to compile than to read
 class JaxEngine(SharedEngine):
     """`jax.jit` over the stateless form: the step returns new state, which is then stored."""
 
-    def __init__(self, device: str, precision: str):
+    def __init__(self, device: str, precision: str, purpose: str = ""):
         super().__init__(device, precision)
         matmul = "tensorfloat32" if precision == "tf32" else "highest"
         jax.config.update("jax_default_matmul_precision", matmul)
@@ -42,6 +42,7 @@ class JaxEngine(SharedEngine):
         return evaluate
 
     def compile_update(self, terms, parameters, optimizer, image, box):
+        memory.keep_heap()
         evaluate = self.gradient(terms)
 
         def update(pixels, state, parameters):

@@ -3,13 +3,20 @@
 import torch
 
 from nstbench import errors
+from nstbench.engine import memory
 from nstbench.engine.base import SharedEngine, extra_arguments, project, total, values_of
 
 
 class TorchEngine(SharedEngine):
     """Eager PyTorch with autograd."""
 
+<<<<<<< HEAD
     def __init__(self, device: str, precision: str):
+=======
+    uses_xla = False
+
+    def __init__(self, device: str, precision: str, purpose: str = ""):
+>>>>>>> speed
         if precision == "float64":
             raise errors.SettingsError(
                 "precision=float64: Keras's operations on PyTorch make float32 of it; "
@@ -34,6 +41,7 @@ class TorchEngine(SharedEngine):
         return evaluate
 
     def compile_update(self, terms, parameters, optimizer, image, box):
+        memory.keep_heap()
         evaluate = self.gradient(terms)
 
         def step():

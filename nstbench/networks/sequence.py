@@ -4,6 +4,7 @@ Only what lies below the deepest wanted tap is computed and kept.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from keras import ops
@@ -34,15 +35,18 @@ def sequence(
     names = list(steps)
     depth = max((names.index(tap) for tap in taps or names if tap in steps), default=len(names))
     needed = {name.removesuffix(".pre") for name in names[: depth + 1]}
-    parameters = {
-        name: {
+
+    kept = [name for name in loaded.layers if name in needed]
+
+    def prepared(name: str) -> dict:
+        return kernels.prepare(*loaded.layers[name], fast.get(name, Fast.NOWHERE))
+
+    with ThreadPoolExecutor(2) as pool:
+        parameters = {
             # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
-            key: ops.copy(ops.convert_to_tensor(array))
-            for key, array in kernels.prepare(*layer, fast.get(name, Fast.NOWHERE)).items()
+            name: {key: ops.copy(ops.convert_to_tensor(array)) for key, array in arrays.items()}
+            for name, arrays in zip(kept, pool.map(prepared, kept), strict=True)
         }
-        for name, layer in loaded.layers.items()
-        if name in needed
-    }
     preprocess = _PREPROCESSING[loaded.preprocessing]
 
     def compute(image, parameters, layers):

@@ -15,8 +15,6 @@ import keras
 import numpy as np
 import psutil
 from keras import ops
-from scipy import optimize
-from scipy.optimize import _minimize as catalogue
 
 from nstbench import errors, outside
 from nstbench.errors import NstbenchError, SettingsError
@@ -238,6 +236,8 @@ def _vector(x) -> np.ndarray:
 
 
 def _scipy(target: str, method: str, options, bounded: bool, ask, x0):
+    from scipy import optimize  # a third of a second, which every other optimizer is spared
+
     function = _Function(ask)
     bounds = optimize.Bounds(np.zeros_like(x0), np.ones_like(x0)) if bounded else None
     jac = None if method in GRADIENT_FREE else function.gradient
@@ -248,6 +248,8 @@ def _scipy(target: str, method: str, options, bounded: bool, ask, x0):
 
 
 def _custom(minimiser: Callable, options, bounded: bool, ask, x0):
+    from scipy import optimize
+
     function = _Function(ask)
     bounds = optimize.Bounds(np.zeros_like(x0), np.ones_like(x0)) if bounded else None
     offered = {
@@ -270,15 +272,22 @@ def _method(target: str) -> str:
     name = target.removeprefix("scipy.").lower()
     if name in NEED_HESSIAN:
         raise SettingsError(f"{target} needs second derivatives, which there are none of here")
-    if name not in catalogue.MINIMIZE_METHODS:
-        methods = set(catalogue.MINIMIZE_METHODS) - set(NEED_HESSIAN)
+    known = _catalogue().MINIMIZE_METHODS
+    if name not in known:
+        methods = set(known) - set(NEED_HESSIAN)
         raise errors.unknown("method of scipy.optimize.minimize", name, methods)
     return name
 
 
+def _catalogue():
+    from scipy.optimize import _minimize
+
+    return _minimize
+
+
 def _implementation(method: str) -> Callable:
     """SciPy's function for a method: `_minimize_neldermead`, `_minimize_trustregion_constr`."""
-    for name, function in vars(catalogue).items():
+    for name, function in vars(_catalogue()).items():
         if name.startswith("_minimize_"):
             plain = name.removeprefix("_minimize_").replace("_", "").replace("region", "")
             if plain == method.replace("-", ""):

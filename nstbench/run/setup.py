@@ -28,7 +28,8 @@ class Setup:
         return machine.process_age()
 
     def engine(self, settings: Settings) -> Engine:
-        return engines.load(settings.device, settings.precision)
+        purpose = f"{settings.extractor.name} {settings.size} {settings.optimizer.name}"
+        return engines.load(settings.device, settings.precision, purpose)
 
     def problem(self, settings: Settings, engine: Engine, progress: Callable) -> "Problem":
         """Raises `NstbenchError` where pictures, network or objective cannot be had."""

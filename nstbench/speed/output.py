@@ -102,7 +102,7 @@ def show(session: Session, options: Options) -> None:
     console.print(table)
     console.print()
     for line in (*_differences(session, options), *_lines(session)):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False)
     goal_table = Table("goal", box=None, pad_edge=False)
     for title in ("at most", "found"):
         goal_table.add_column(title, justify="right")
@@ -113,7 +113,7 @@ def show(session: Session, options: Options) -> None:
     console.print()
     console.print(goal_table)
     for note in session.notes:
-        console.print(note, soft_wrap=True)
+        console.print(note, soft_wrap=True, markup=False)
 
 
 def _differences(session: Session, options: Options) -> list[str]:
