@@ -9,12 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-<<<<<<< HEAD
 from nstbench import errors, hardware
-=======
-from nstbench import errors
 from nstbench.engine import memory
->>>>>>> speed
 
 # terms(images (N, H, W, 3), parameters) -> the weighted terms of the loss by name, each (N,).
 Terms = Callable[[Any, Any], dict[str, Any]]
@@ -118,13 +114,7 @@ class SharedEngine:
     bfloat16 is for the network alone. float64 is for checking numbers, not for speed.
     """
 
-<<<<<<< HEAD
-    def __init__(self, device: str, precision: str):
-=======
-    uses_xla = True
-
     def __init__(self, device: str, precision: str, purpose: str = ""):
->>>>>>> speed
         self.device = device
         self.dtype = "float64" if precision == "float64" else "float32"
         self.network_dtype = "bfloat16" if precision == "bfloat16" else self.dtype

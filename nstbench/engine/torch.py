@@ -10,13 +10,7 @@ from nstbench.engine.base import SharedEngine, extra_arguments, project, total, 
 class TorchEngine(SharedEngine):
     """Eager PyTorch with autograd."""
 
-<<<<<<< HEAD
-    def __init__(self, device: str, precision: str):
-=======
-    uses_xla = False
-
     def __init__(self, device: str, precision: str, purpose: str = ""):
->>>>>>> speed
         if precision == "float64":
             raise errors.SettingsError(
                 "precision=float64: Keras's operations on PyTorch make float32 of it; "
