@@ -16,10 +16,11 @@ os.environ.setdefault("NSTBENCH_PROGRAMS", tempfile.mkdtemp(prefix="nstbench-tes
 # Files that `make check` leaves out: real networks, whole sweeps, simulations, browsers, backends.
 SLOW = {
     "test_backends", "test_benchmark_commands", "test_benchmark_worker", "test_check", "test_class",
-    "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
-    "test_own_optimizer", "test_pictures", "test_presets", "test_programs", "test_report_command",
-    "test_report_figures", "test_report_kinds", "test_report_page", "test_report_verdicts",
-    "test_speed", "test_sweep", "test_verify", "test_visualize", "test_weights",
+    "test_cost", "test_export", "test_extractors", "test_foreign_optimizers", "test_golden",
+    "test_kernels", "test_own_optimizer", "test_pictures", "test_presets", "test_programs",
+    "test_report_command", "test_report_figures", "test_report_kinds", "test_report_page",
+    "test_report_verdicts", "test_sheet", "test_speed", "test_sweep", "test_verify",
+    "test_visualize", "test_weights",
 }  # fmt: skip
 
 

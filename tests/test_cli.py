@@ -184,8 +184,8 @@ def test_a_stopped_run_ends_with_130_and_the_same_command_continues(tmp_path, nu
     process = subprocess.Popen(
         [sys.executable, "-m", "nstbench", "epochs=40"], cwd=tmp_path,
         env=environment(True, epoch_s=0.2), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        # Where the tests run in the background of a script, SIGINT is inherited as ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # What runs the tests in the background hands SIGINT or SIGHUP on as ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not any(read_rows(p, EPOCH_COLUMNS) for p in tmp_path.glob("results/runs/*/epochs.csv")):

@@ -61,5 +61,8 @@ def test_damage_is_a_warning_and_nothing_an_error(tmp_path):
 
 def test_the_reference_results_are_whole_frames():
     runs, epochs = nstbench.results(REFERENCE)
-    assert len(runs) == 44 and runs["final.loss"].notna().all()
+    assert (
+        len(runs) == len(list((REFERENCE / "runs").iterdir())) > 0
+        and runs["final.loss"].notna().all()
+    )
     assert len(epochs) == runs["final.epochs"].sum()

@@ -220,7 +220,7 @@ def test_own_pictures_travel_with_the_pack_and_others_are_refused(tmp_path, monk
         (run,) = reader.read(opened.folder).runs
         settings = recorded.settings_of(run, opened)
         assert Path(settings.content).read_bytes() == Path("me.png").read_bytes()
-        assert identity.run_id(settings) == run.id
+        assert identity.is_of(settings, run.id)
     for name in ("${oc.env:HOME}.png", "/etc/passwd", "me.png"):
         path = remade(
             tmp_path / "mine.zip", change_json(lambda d, n=name: d["settings"].update(style=[n]))

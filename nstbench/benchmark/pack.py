@@ -135,6 +135,6 @@ def _pictures(record: RunRecord) -> dict[str, Path]:
         return {}  # of an older version: kept, but nobody can repeat it
     named = {settings.content, *settings.style, settings.init}
     own = named - {*images.builtin_contents(), *images.builtin_styles(), *inputs.STARTS}
-    if own and identity.run_id(settings) != record.id:
+    if own and not identity.is_of(settings, record.id):
         raise PackError(f"{record.id}: {min(own)} is not (or no longer) what it was made from")
     return {name: Path(name).expanduser() for name in own}

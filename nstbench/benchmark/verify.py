@@ -110,7 +110,7 @@ def _faults(pack, found) -> list[str]:
             settings = recorded.settings_of(run, pack)
         except recorded.Unchecked:
             continue
-        if identity.run_id(settings) != run.id:
+        if not identity.is_of(settings, run.id):
             faults.append(f"{run.id}: its settings are not those that it is named after")
     return faults
 

@@ -65,6 +65,11 @@ def run_id(settings: Settings) -> str:
     return "-".join([*parts, digest(identity(settings))[:8]])
 
 
+def is_of(settings: Settings, run: str) -> bool:
+    """Whether these are the settings of the run with this id, wherever its pictures lie now."""
+    return run_id(settings).rpartition("-")[2] == run.rpartition("-")[2]
+
+
 def _pictures(settings: Settings) -> list[str]:
     """Content and styles as parts of a name; nothing for the built-in ones alone."""
     if all(map(images.is_builtin, (settings.content, *settings.style))):
