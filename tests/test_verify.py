@@ -19,7 +19,7 @@ from nstbench.run.quality import quality
 from nstbench.settings import compose, identity
 from nstbench.settings.model import Settings
 
-SIZE = ("size=32", "weights=random", "init=noise", "epochs=4", "kernels=fast")
+SIZE = ("size=32", "weights=random", "init=noise", "epochs=3", "kernels=fast")
 OWN = """
 import keras
 
@@ -58,8 +58,9 @@ def kept():
 
 @pytest.fixture(autouse=True)
 def one_network(kept, monkeypatch):
-    """All that is verified here is of one problem: its network is loaded once."""
+    """All that is verified here is of one problem and short: its network is loaded once."""
     monkeypatch.setattr(repeat, "Nudging", lambda: kept)
+    monkeypatch.setattr(repeat, "EVALUATIONS", 6)
 
 
 def made(folder, kept, *arguments, killed_after=None):
@@ -74,20 +75,20 @@ def made(folder, kept, *arguments, killed_after=None):
 
 @pytest.fixture(scope="module")
 def adam(tmp_path_factory, kept):
-    return made(tmp_path_factory.mktemp("adam"), kept, "optimizer=adam", "steps_per_epoch=5")
+    return made(tmp_path_factory.mktemp("adam"), kept, "optimizer=adam", "steps_per_epoch=2")
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory, kept):
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine.py").write_text(OWN)
-    return made(folder, kept, f"optimizer={folder / 'mine.py'}:Mine", "lr=1.0", "steps_per_epoch=5")
+    return made(folder, kept, f"optimizer={folder / 'mine.py'}:Mine", "lr=1.0", "steps_per_epoch=2")
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, kept):
-    """Rows after the checkpoint that the start's comparison, 30 evaluations, does not reach."""
-    return made(tmp_path_factory.mktemp("killed"), kept, "optimizer=adam", "steps_per_epoch=13",
+    """Rows after the checkpoint that the start's comparison, 6 evaluations, does not reach."""
+    return made(tmp_path_factory.mktemp("killed"), kept, "optimizer=adam", "steps_per_epoch=4",
                 "checkpoint_s=0", killed_after=3)  # fmt: skip
 
 
@@ -129,8 +130,8 @@ def scale(folder, evaluation, factor):
 def test_an_honest_pack_is_verified(adam, capsys):
     code, said = verified(adam, capsys)
     assert code == 0, said
-    assert "verified to epoch 4 within the tolerance for another machine" in said
-    assert "20 evaluations, bit for bit" in said and "picture has the loss on record" in said
+    assert "verified to epoch 3 within the tolerance for another machine" in said
+    assert "6 evaluations, bit for bit" in said and "picture has the loss on record" in said
 
 
 def test_a_loss_altered_in_the_last_digit_that_matters_is_found(adam, capsys):
@@ -159,7 +160,7 @@ def test_edited_source_is_found_and_never_run_unasked(own, capsys):
     code, said = verified(own, capsys)
     assert code == 1 and "cannot be checked because that would execute mine.py" in said
     code, said = verified(own, capsys, "run_source=true")
-    assert code == 0 and "verified to epoch 4" in said
+    assert code == 0 and "verified to epoch 3" in said
 
     def edit(document, folder):
         file = folder / "mine.py"
@@ -210,16 +211,17 @@ def test_other_settings_than_those_it_is_named_after_are_found(adam, capsys):
 
 def test_a_segment_after_a_checkpoint_is_repeated(killed, capsys):
     code, said = verified(killed, capsys)
-    assert code == 0 and "verified to epoch 2 within" in said, said
-    assert "13 more after its checkpoint" in said
-    path = forged(killed, lambda document, folder: scale(folder, 33, 0.99))
+    assert code == 0 and "verified to epoch 1 within" in said, said
+    assert "4 more after its checkpoint" in said
+    path = forged(killed, lambda document, folder: scale(folder, 10, 0.99))
     code, said = verified(path, capsys)
     assert (
-        code == 1 and "differs after its checkpoint, at epoch 3: the loss of evaluation 33" in said
+        code == 1 and "differs after its checkpoint, at epoch 3: the loss of evaluation 10" in said
     )
 
 
-def test_what_another_machine_may_differ_by_grows_as_rounding_does_here():
+def test_what_another_machine_may_differ_by_grows_as_rounding_does_here(monkeypatch):
+    monkeypatch.setattr(repeat, "EVALUATIONS", 30)
     count = 40
     epochs = np.arange(count) // 10 + 1
     here = 100 * np.exp(-np.arange(count) / 10)
