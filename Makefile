@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARK := .venv/.installed
 
-.PHONY: install quickstart check test table1 report speed test-slurm test-ray clean
+.PHONY: install quickstart check test faults browser table1 report speed test-slurm test-ray \
+	test-export clean
 
 install: $(MARK)
 
@@ -34,6 +35,14 @@ check: install
 test: install
 	$(BIN)/python -m pytest $(SHARED)
 
+# Broken on purpose: kills, full disks, odd files, signals; minutes.
+faults: install
+	$(BIN)/python -m pytest tests/faults.py
+
+# The page in a Chromium at every width and colour scheme, and one of a thousand runs.
+browser: install
+	$(BIN)/python -m pytest -m browser
+
 table1: install
 	$(BIN)/python -m nstbench suite=table1
 	$(BIN)/python -m nstbench.report
@@ -53,6 +62,10 @@ test-slurm: install
 test-ray: install
 	$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	$(BIN)/python -m pytest tests/engines/ray_engine.py
+
+test-export: install
+	$(BIN)/python -m pip install --quiet --editable '.[tensorboard,mlflow,wandb,trackio]'
+	$(BIN)/python -m pytest tests/engines/trackers.py
 
 clean:
 	rm -rf .venv build dist

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 # What `python -m nstbench <command>` does besides runs; each computes (True) or reads and waits.
 COMMANDS = {
-    "report": False, "check": True, "cost": True, "benchmark": False, "score": False,
-    "speed": True, "visualize": True, "animate": False,
+    "from": True, "report": False, "check": True, "cost": True, "benchmark": False, "score": False,
+    "pack": False, "verify": True, "leaderboard": False, "speed": True, "visualize": True,
+    "animate": False, "sheet": False, "export": False,
 }  # fmt: skip
 WORKERS = ("nstbench.sweep.worker", "nstbench.benchmark.worker")  # processes that carry out runs
 CONFIG_DIR = "--config-dir"  # DIR: a person's own YAML files

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 # Where each command's `main(arguments) -> exit code` is, or another function of this form.
 COMMANDS = {
+    "from": "nstbench.again",
     "report": "nstbench.report.__main__",
     "check": "nstbench.check",
     "cost": "nstbench.cost.commands",
     "benchmark": "nstbench.benchmark.commands:benchmark",
     "score": "nstbench.benchmark.commands:score",
+    "pack": "nstbench.benchmark.pack",
+    "verify": "nstbench.benchmark.verify",
+    "leaderboard": "nstbench.benchmark.leaderboard",
     "speed": "nstbench.speed.__main__",
     "visualize": "nstbench.visualize.__main__",
     "animate": "nstbench.animate",
+    "sheet": "nstbench.sheet.commands",
+    "export": "nstbench.export.commands",
 }
 
 
@@ -39,7 +45,12 @@ def entry() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # while a command was being loaded
+        print("nstbench: stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -61,3 +61,15 @@ def exit_code(program: str, action: Callable[[], int | None], stopped: str = "st
     except KeyboardInterrupt:
         print(f"{program}: {stopped}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not _is_want_of_memory(error):
+            raise
+        print(f"{program}: memory has run out", file=sys.stderr)
+        return 1
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    """Python's own error, a backend's, or the loader's of a library that found no room."""
+    text = f"{type(error).__name__}: {error}".lower()
+    words = ("out of memory", "cannot allocate memory", "failed to map segment", "bad_alloc")
+    return isinstance(error, MemoryError) or any(word in text for word in words)

@@ -14,7 +14,11 @@ nstbench: an optimizer benchmark on one real problem, neural style transfer with
   python -m nstbench suite=table1 repeats=3                        a named suite, interleaved
   python -m nstbench report                                        figures, tables, verdicts
   python -m nstbench check | cost | benchmark | score              how good, how dear, how sound
+  python -m nstbench pack | verify | leaderboard                   results that strangers can check
   python -m nstbench speed | visualize | animate                   each with its own --help
+  python -m nstbench from image.png                                what made a picture, once more
+  python -m nstbench sheet content=me.jpg lr=0.01,0.1              one picture of rates and progress
+  python -m nstbench export tensorboard | mlflow | wandb | trackio
 
 Settings (name=value, any order; conf/config.yaml explains them all):
   content  style  init  size  lr  epochs  steps_per_epoch  seed  snapshots  weights  kernels  out

@@ -16,6 +16,10 @@ from typing import Any
 from nstbench import errors
 from nstbench.errors import SettingsError
 
+RATES = ("learning_rate", "lr", "step_size", "max_lr", "max_learning_rate")  # a rate's keywords
+# Settings of a section that name code, and under which key an identity tells its source.
+CODE = {"target": "source", "statistic": "source_of_statistic"}
+
 
 def is_path(name: str) -> bool:
     """Whether `name` is a dotted path or a file's, and not the name of something built in."""

@@ -11,7 +11,10 @@ what happens underneath is the benchmark's own core: its networks, objective, op
 """
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,9 @@ from nstbench.errors import SettingsError
 from nstbench.networks import Extractor, Progress
 from nstbench.optimizers import find, minimise, schedules
 from nstbench.pictures import images as pictures
+from nstbench.run.progress import Progress as Listener
 from nstbench.settings import compose
+from nstbench.settings.model import Settings
 from nstbench.transfer import objective, terms
 
 # The published class: pictures of at most 512 pixels, half the content weight, numbers for pixels
@@ -83,6 +88,8 @@ class NeuralStyleTransfer:
         show_image: bool = True,
         show_interval: int = 90,
         var_weight: float = 2,
+        *,
+        quiet: bool = False,
     ) -> list[Image.Image]:
         """Restyle the content with Adam; the picture after every step, the last one the result.
 
@@ -93,12 +100,13 @@ class NeuralStyleTransfer:
             style layers     style_weight * mean((G_F / M_F - G_A / M_A)^2)
             the picture      var_weight * (sum |dx| + sum |dy|), pixels 0..255
 
-        With `show_image` a notebook shows the picture every `show_interval` steps, in one place; a
-        script shows nothing and never waits.
+        With `show_image` a notebook shows the picture every `show_interval` steps, in one place. A
+        bar on the terminal, or now and then a line in a log, says how far it is; not with `quiet`.
 
-        Raises `SettingsError` where a number is not positive (the weights: not negative).
+        Raises `SettingsError` where a number is not positive (the weights: not negative), and where
+        one that counts is not whole.
         """
-        steps = _positive(epochs=epochs, steps_per_epoch=steps_per_epoch)
+        steps = _whole(epochs=epochs) * _whole(steps_per_epoch=steps_per_epoch)
         _positive(learning_rate=learning_rate, show_interval=show_interval)
         _not_negative(
             style_weight=style_weight, content_weight=content_weight, var_weight=var_weight
@@ -115,10 +123,12 @@ class NeuralStyleTransfer:
             descent = minimise.create(self._engine, problem, self.content, optimizer)
             show = _Display(show_image, show_interval)
             way = []
-            for step in range(steps):
-                descent.advance(1)
-                way.append(Image.fromarray(pictures.to_uint8(descent.image)))
-                show(step, way[-1])
+            with _progress(settings, steps, quiet) as tell:
+                for step in range(steps):
+                    (evaluation,) = descent.advance(1).steps
+                    way.append(Image.fromarray(pictures.to_uint8(descent.image)))
+                    show(step, way[-1])
+                    tell(step + 1, evaluation.loss)
         return way
 
     def _objective(self, settings, style_weight, content_weight, var_weight) -> objective.Objective:
@@ -155,6 +165,24 @@ class _Display:
             self._place.update(image)
 
 
+@contextmanager
+def _progress(settings: Settings, steps: int, quiet: bool) -> Iterator[Callable]:
+    """What is told each step's number and loss, and shows them as a run's epochs are shown."""
+    if quiet:
+        yield lambda step, loss: None
+        return
+    start = time.monotonic()
+    with Listener(settings.model_copy(update={"epochs": steps}), noun="step") as listener:
+        listener.stage("compiling")
+
+        def tell(step: int, loss: float) -> None:
+            seconds = time.monotonic() - start
+            row = {"epoch": step, "evaluations": step, "optimise_s": seconds, "loss": loss}
+            listener.epoch(row)
+
+        yield tell
+
+
 def _in_notebook() -> bool:
     """Whether an IPython kernel runs this: then, and only then, IPython is imported already."""
     ipython = sys.modules.get("IPython")
@@ -180,15 +208,22 @@ def _counted(layers: Sequence[str], count: int, name: str) -> tuple[str, ...]:
     return tuple(layers[:count])
 
 
-def _positive(**values: float) -> int | float:
-    """The values' product. Raises `SettingsError` for one that is not positive and finite."""
+def _whole(**values: int) -> int:
+    """The one value. Raises `SettingsError` where it is no whole number of at least 1."""
+    ((name, value),) = values.items()
+    if not (isinstance(value, Integral) and not isinstance(value, bool) and value >= 1):
+        raise SettingsError(f"{name}={value} must be a whole, positive number")
+    return int(value)
+
+
+def _positive(**values: float) -> None:
+    """Raises `SettingsError` for a value that is not positive and finite."""
     for name, value in values.items():
-        if not 0 < value < np.inf:
+        if not (isinstance(value, Real) and 0 < value < np.inf):
             raise SettingsError(f"{name}={value} must be a positive number")
-    return np.prod(list(values.values())).item()
 
 
 def _not_negative(**values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value < np.inf:
-            raise SettingsError(f"{name}={value} must not be negative")
+        if not (isinstance(value, Real) and 0 <= value < np.inf):
+            raise SettingsError(f"{name}={value} must be a number and not negative")

@@ -1,10 +1,12 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 
 import pytest
+from browsing import ARGUMENTS, CHROMIUM, PATIENCE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # One folder of compiled programs for all processes of a session, and none of the user's.
@@ -16,8 +18,8 @@ SLOW = {
     "test_backends", "test_benchmark_commands", "test_benchmark_worker", "test_check", "test_class",
     "test_cost", "test_extractors", "test_foreign_optimizers", "test_golden", "test_kernels",
     "test_own_optimizer", "test_pictures", "test_presets", "test_programs", "test_report_command",
-    "test_report_figures", "test_report_page", "test_report_verdicts", "test_speed", "test_sweep",
-    "test_visualize", "test_weights",
+    "test_report_figures", "test_report_kinds", "test_report_page", "test_report_verdicts",
+    "test_speed", "test_sweep", "test_verify", "test_visualize", "test_weights",
 }  # fmt: skip
 
 
@@ -49,6 +51,27 @@ def real_weights():
         if os.environ.get("CI") == "true":
             pytest.fail(f"continuous integration needs the real weights: {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for the tests of a file.
+
+    Needs one on the PATH (Debian: `apt-get install chromium`); skips without it on a user's
+    machine, fails without it in continuous integration.
+    """
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop(f"no {' or '.join(CHROMIUM)} on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

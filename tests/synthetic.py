@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from nstbench.cost.record import Method, Pair, Record
 from nstbench.run.schema import SCHEMA_VERSION, Status, epoch_columns, trace_columns
 
 TERMS = {"content": 0.3, "style": 0.6, "variation": 0.1}  # shares of the loss
@@ -37,6 +38,16 @@ TABLE1 = (
     ("rmsprop", 0.02, 500, 149.6),
     ("rmsprop", 0.001, 500, 152.9),
 )
+
+COST_METHODS = (
+    ("adam", 0.02),
+    ("adagrad", 0.02),
+    ("rmsprop", 0.02),
+    ("rmsprop", 0.001),
+    ("adagrad", 0.1),
+)
+LABELS = {"adam": "Adam", "adagrad": "Adagrad", "rmsprop": "RMSprop", "sgd": "SGD"}
+COST_PAIRS = ((0, 1), (0, 2), (2, 1), (3, 2), (1, 4))  # what observations 1 to 4 compare
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,39 @@ def write_run(results: Path, run: SyntheticRun) -> Path:
     return path
 
 
+def cost_session(slower=None, n=30, size=256, margin=0.01, methods=COST_METHODS, **problem):
+    """A session of `nstbench cost` on the synthetic runs' problem, n comparisons of each pair.
+
+    `slower` gives the log ratio of some methods' steps to those of the others.
+    """
+    slower = slower or {}
+    noise = 0.001 * np.random.default_rng(n).choice([-1.0, 1.0], n)
+    made = Record(
+        problem={
+            "objective": {}, "extractor": {"name": "vgg19", "options": {}}, "keep_aspect": False,
+            "precision": "float32", "kernels": "fast", "backend": "tensorflow", "size": size,
+            **problem,
+        },
+        facts={"devices": ["CPU"], "machine": {"cpu": problem.pop("cpu", "Synthetic CPU")}},
+    )  # fmt: skip
+    for number, (name, lr) in enumerate(methods):
+        made.methods[str(number)] = Method(
+            name=name,
+            label=LABELS[name],
+            target=f"keras.optimizers.{LABELS[name]}",
+            lr=lr,
+            options={},
+            source={},
+            step_s=0.125,
+        )
+    for a, b in COST_PAIRS:
+        truth = slower.get(methods[a], 0.0) - slower.get(methods[b], 0.0)
+        pair = Pair(a=str(a), b=str(b), logs=list(truth + noise), spreads=[0.002] * n)
+        made.pairs.append(pair)
+        made.verdicts.append({"a": pair.b, "b": pair.a, "margin": margin})
+    return made
+
+
 def _in_schema(run: SyntheticRun, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename(columns=OLD_TERMS) if run.schema == 1 else frame
 
@@ -181,7 +225,13 @@ def record(run: SyntheticRun, epochs: pd.DataFrame) -> dict[str, Any]:
         "content": _picture(run.content, run.size),
         "style": [_picture(run.style, run.size)],
         "weights": {"name": "synthetic", "source": "none", "sha256": run.weights_sha256},
-        "machine": {"host": run.host, "cpu": "Synthetic CPU", "cores": 2, "os": "none"},
+        "machine": {
+            "host": run.host,
+            "cpu": "Synthetic CPU",
+            "cores": 2,
+            "os": "none",
+            "kernels": "fast",
+        },
         "versions": {"python": "3.11.0", "tensorflow": None},
         "load": {"start": {"load_average": 0.1}, "end": {"load_average": 1.0}},
         "timing_valid": run.timing_valid,

@@ -16,7 +16,7 @@ LONGEST = 45  # lines of a function, its docstring aside
 # Floors from the ground up; a module imports only from floors below its own, or from its own
 # package. A package's name stands for all its modules.
 FLOORS = (
-    ("errors", "files"),
+    ("errors", "files", "hardware"),
     ("outside", "pictures"),
     ("arguments", "run.schema", "run.clock", "run.lock"),
     ("engine", "run.machine"),
@@ -26,11 +26,15 @@ FLOORS = (
     ("settings", "help"),
     ("transfer.problem",),
     ("run",),
-    ("sweep", "check", "benchmark", "cost"),
+    ("sweep", "check", "cost"),
+    ("benchmark",),
     ("cli",),
 )
 # Beside the floors: what reads records, and programs of their own on top of the rest.
-BESIDE = ("", "__main__", "report", "speed", "visualize", "style_transfer", "animate")
+BESIDE = (
+    "", "__main__", "report", "speed", "visualize", "style_transfer", "animate", "again", "export",
+    "sheet",
+)  # fmt: skip
 BACKENDS = {"tensorflow", "jax", "torch"}
 # An adapter of a library that is bound to one backend names it; the speed command has rivals.
 MAY_NAME_A_BACKEND = ("engine", "optimizers.optax_adapter", "speed")
@@ -169,6 +173,7 @@ def test_no_setting_hides_in_keyword_arguments():
     """Hydra's options and a record's fields are passed on; drawings pass on their library's."""
     hiding = {name for name, node in functions() if node.args.kwarg}
     drawing = ("report.", "pictures.", "style_transfer.", "animate.", "visualize.", "cost.")
+    drawing += ("sheet.",)
     passing_on = {"run.session.record", "optimizers.optax_adapter.update"}
     passing_on |= {"optimizers.scipy_adapter.iterated", "optimizers.schedules._call"}
     assert {name for name in hiding if not name.startswith(drawing)} <= passing_on

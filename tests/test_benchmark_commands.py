@@ -14,6 +14,7 @@ import pytest
 
 from nstbench.benchmark import commands
 from nstbench.errors import SettingsError
+from nstbench.run import machine
 
 LIGHT = Path(__file__).with_name("light")
 OWN = "like: tiny\ntrials: 3\nwidenings: 0\n"
@@ -58,8 +59,9 @@ def test_score_ends_with_one_line(folder):
     scores = json.loads((folder / "results/benchmark/own/scores.json").read_text())
     assert line.startswith(f"score: {scores['optimizers']['adam']['score']:.4f} ")
     code, out, _ = finished(
-        folder, "nstbench.benchmark.score", "benchmark=own.yaml", "optimizer=adam", "lr=1e-12"
-    )
+        folder, "nstbench.benchmark.score", "benchmark=own.yaml", "optimizer=adam", "lr=1e-12",
+        f"workers={min(2, len(machine.usable_cores()))}",
+    )  # fmt: skip
     assert code == 0 and out.startswith("score: 0.0000 +- 0.0000")
 
 
@@ -116,6 +118,7 @@ def test_a_run_that_breaks_its_process_ends_no_benchmark(folder):
         (["benchmark=smal"], "did you mean small"),
         (["benchmark=tiny", "size=64"], "a benchmark fixes the problem"),
         (["benchmark=tiny", "trials=0"], "trials=0 must be a whole number"),
+        (["benchmark=tiny", "workers=none"], "workers=none must be a whole number"),
         (["benchmark=tiny", "freeze=1"], "must be true or false"),
         (["benchmark=tiny", "optimizer=adma"], "did you mean adam"),
         (["nonsense"], "cannot read"),

@@ -1,6 +1,7 @@
 """Tuning, targets and standings on losses that are known by a formula; nothing is computed."""
 
 import copy
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +14,16 @@ from nstbench.benchmark import (
     output,
     reference,
     runs,
+    seconds,
     spaces,
     standing,
     targets,
     tuning,
 )  # fmt: skip
+from nstbench.cost import options, record
 from nstbench.errors import SettingsError
-from nstbench.settings import compose, values
+from nstbench.run import machine
+from nstbench.settings import compose, identity, values
 
 OUT = ("out=nowhere",)
 
@@ -242,6 +246,41 @@ def test_what_is_written_is_json_and_tables(tiny, monkeypatch, tmp_path):
     assert json.loads((tmp_path / "scores.json").read_text()) == again
 
 
+def test_seconds_are_evaluations_times_what_cost_measured(tiny, monkeypatch, tmp_path):
+    """Of a record of this machine and this problem alone; a method without one has no seconds."""
+    carry = Formula(monkeypatch, adam=0.05)
+    each = tuned(tiny, carry, "adam,lbfgs,sgd")
+    fresh = made(tiny, carry, each)
+    order = list(stands(tiny, carry, each, fresh).values())
+    found = [one.competitor for one in each]
+    assert seconds.per_evaluation(tmp_path, found) == {}
+    problem = {k: v for k, v in identity.identity(found[0].settings).items() if k != "optimizer"}
+    facts = {"machine": {"host": machine.host()}}
+    visit = {"started": "2026-11-24", "seconds": 1.0, "disturbances": [], "command": []}
+
+    def keep(name, problem, step_s, **facts):
+        kept = record.Record(problem=problem, facts=facts, visits=[record.Visit(**visit)])
+        for competitor in found[:2]:
+            method = kept.add(options.Competitor(competitor.name, "", competitor.settings))
+            method.step_s, method.counts = step_s, record.Counts(evaluations=1.0)
+        kept.methods[found[1].name].counts = record.Counts()  # an unknown number in a step
+        (tmp_path / "cost" / name).mkdir(parents=True)
+        kept.save(tmp_path / "cost" / name)
+
+    keep("elsewhere", problem, 1.0, machine={"host": "other"})
+    keep("larger", problem | {"size": 64}, 2.0, **facts)
+    assert seconds.per_evaluation(tmp_path, found) == {}
+    keep("here", problem, 0.05, **facts)
+    costs = seconds.per_evaluation(tmp_path, found)
+    assert costs == {"adam": 0.05}
+    page = output.text(tiny, each, order, fresh, costs)
+    _, table = page.split("in seconds")
+    (row,) = [line for line in table.splitlines() if line.startswith("| Adam")]
+    adam = next(one for one in order if one.name == "adam")
+    assert "50.0 ms" in row and f"{adam.levels[0].expected * 0.05:.2g}" in row
+    assert "in seconds" not in output.text(tiny, each, order, fresh)
+
+
 def test_fixed_hyperparameters_are_not_tuned(tiny):
     (adam,) = competitors.read(["optimizer=adam", "lr=3.0"], tiny.arguments)
     assert adam.space == () and adam.settings.lr == 3.0
@@ -278,19 +317,22 @@ def test_a_point_is_what_the_run_gets(tiny):
         assert all(values.split(each) for each in spaces.arguments(point))
 
 
-def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny, monkeypatch):
-    pairs = [pair for _, pair in tiny.runs(tiny.score)]
-    names = ("adam", "sgd", "adam")
-    wanted = [
-        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
-        for rate, name in zip((0.1, 0.2, 0.3), names, strict=True)
-        for pair in pairs
-    ]
-    calls, closed = [], []
+@pytest.fixture
+def wanted(tiny, monkeypatch):
+    """Three runs of each of the score's problems and repeats, none of them there yet."""
     monkeypatch.setattr(runs.Run, "is_over", False)
+    return [
+        runs.Run((f"optimizer={name}", f"lr={rate}", *pair))
+        for rate, name in zip((0.1, 0.2, 0.3), ("adam", "sgd", "adam"), strict=True)
+        for _, pair in tiny.runs(tiny.score)
+    ]
+
+
+def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(wanted, monkeypatch):
+    calls, closed = [], []
     monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(len(calls)))
     monkeypatch.setattr(
-        carry.Worker, "carry_out", lambda self, a: calls.append(a) or ("completed", None)
+        carry.Worker, "_ask", lambda self, a: calls.append(a) or ("completed", None)
     )
     monkeypatch.setattr(carry, "RUNS_OF_A_PROCESS", 5)
     with carry.Staying(lambda text: None) as staying:
@@ -300,3 +342,40 @@ def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(tiny,
     changes = sum(one != next_one for one, next_one in zip(order, order[1:], strict=False))
     assert changes == 3  # two problems with two methods each
     assert closed == [6, 12]  # a new process for the second problem, and the end
+
+
+def test_several_workers_share_the_runs_and_the_cores_out(wanted, monkeypatch):
+    """Each at a problem of its own; one that has nothing left helps another. Nothing runs twice."""
+    calls = []
+
+    def ask(worker, arguments):
+        slow = "content=coffee" in arguments
+        time.sleep(0.02 if slow else 0.001)
+        calls.append((worker, arguments))
+        return ("failed", "why") if "repeat=2" in arguments else ("completed", None)
+
+    monkeypatch.setattr(machine, "usable_cores", lambda: [2, 3, 5])
+    monkeypatch.setattr(carry.Worker, "_ask", ask)
+    with carry.Staying(lambda text: None, workers=2) as staying:
+        failures = staying(wanted)
+    assert sorted(arguments for _, arguments in calls) == sorted(run.arguments for run in wanted)
+    assert failures == {run: "why" for run in wanted if "repeat=2" in run.arguments}
+    of_coffee = {worker for worker, arguments in calls if "content=coffee" in arguments}
+    of_rocket = {worker for worker, arguments in calls if "content=rocket" in arguments}
+    assert len(of_coffee) == 2 and len(of_rocket) == 1
+    assert carry.shares(2) == [[2], [3, 5]] and carry.shares(1) == [None]
+    with pytest.raises(SettingsError, match="workers=4 is more than the 3 cores"):
+        carry.shares(4)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_interrupted_ends_all(wanted, monkeypatch, workers):
+    closed, calls = [], []
+    monkeypatch.setattr(machine, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(carry.Worker, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(
+        carry.Worker, "_ask", lambda self, a: calls.append(a) or ("interrupted", None)
+    )
+    with pytest.raises(KeyboardInterrupt), carry.Staying(print, workers) as staying:
+        staying(wanted)
+    assert len(set(closed)) == workers and len(calls) <= workers

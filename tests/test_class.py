@@ -12,6 +12,7 @@ from PIL import Image
 from nstbench import NeuralStyleTransfer, style_transfer
 from nstbench import engine as engines
 from nstbench.errors import ImageError, SettingsError
+from nstbench.run import progress
 from nstbench.settings import compose
 
 SIZE = 32
@@ -148,8 +149,12 @@ def test_a_missing_picture_is_one_line():
 
 
 @pytest.mark.parametrize(
-    "options", [{"epochs": 0}, {"learning_rate": -1}, {"var_weight": -2}, {"show_interval": 0}]
-)
+    "options",
+    [
+        {"epochs": 0}, {"epochs": 1.5}, {"steps_per_epoch": "9"}, {"learning_rate": -1},
+        {"learning_rate": "fast"}, {"var_weight": -2}, {"style_weight": None}, {"show_interval": 0},
+    ],
+)  # fmt: skip
 def test_a_wrong_number_is_one_line(tiny, options):
     (name,) = options
     with pytest.raises(SettingsError, match=name):
@@ -187,6 +192,21 @@ def test_a_notebook_shows_nothing_unasked_and_a_terminal_nothing_at_all(monkeypa
     shown = notebook(monkeypatch, kernel=None)
     fit(tiny)
     assert not shown
+
+
+def test_a_script_hears_how_far_it_is_unless_it_wants_quiet(monkeypatch, capsys, tiny):
+    monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
+    fit(tiny, epochs=2, steps_per_epoch=2)
+    output, errors = capsys.readouterr()
+    assert output == "" and "step 1/4  loss" in errors and "step 4/4  loss" in errors
+    fit(tiny, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_no_picture_is_one_line():
+    for source in (["cat"], 7, None):
+        with pytest.raises(ImageError, match="is no picture"):
+            NeuralStyleTransfer("wave", source, tiny_model(), 1, 1)
 
 
 def test_the_package_alone_is_light():

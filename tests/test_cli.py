@@ -75,7 +75,7 @@ def test_commands_are_reached_by_the_one_front_door(tmp_path):
     code, output, errors = command(tmp_path, "report", "nowhere", light=False)
     assert (code, output) == (2, "") and "no runs in nowhere" in errors
     code, _, errors = command(tmp_path, "reprot", light=False)
-    assert (code, errors) == (2, "nstbench: unknown command 'reprot'; did you mean report?\n")
+    assert code == 2 and "unknown command 'reprot'; did you mean report" in errors
     assert set(COMMANDS) == set(cli.COMMANDS)
 
 
@@ -173,7 +173,7 @@ def test_a_completed_run_is_not_computed_again(tmp_path):
     directory = only_run(tmp_path)
     before = (directory / "run.json").read_bytes()
     code, output, _ = command(tmp_path, "epochs=3")
-    assert code == 0 and "complete already" in output
+    assert code == 0 and "complete already (completed on " in output
     assert (directory / "run.json").read_bytes() == before
     assert command(tmp_path, "epochs=3", "force=true")[0] == 0
     assert (directory / "run.json").read_bytes() != before

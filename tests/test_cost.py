@@ -184,11 +184,18 @@ def test_a_sentence_says_the_bounds_and_what_they_decide(low, high, words):
 
 def test_two_methods_of_one_name_are_told_apart():
     made = Record(problem={}, facts={})
-    for key, label in (("adam-1", "Adam"), ("adam-2", "Adam"), ("sgd-1", "SGD")):
+    known = {
+        "adam-1": ("Adam", 0.5), "adam-2": ("Adam", 0.5), "sgd-1": ("SGD", 1e-9),
+        "lion-1": ("Lion", 0.02), "lion-2": ("Lion", 0.001), "lion-3": ("Lion", None),
+    }  # fmt: skip
+    for key, (label, lr) in known.items():
         made.methods[key] = record.Method(
-            name="x", label=label, target="", lr=None, options={}, source={}
+            name="x", label=label, target="", lr=lr, options={}, source={}
         )
-    assert output.labels(made) == {"adam-1": "adam-1", "adam-2": "adam-2", "sgd-1": "SGD"}
+    assert output.labels(made) == {
+        "adam-1": "adam-1", "adam-2": "adam-2", "sgd-1": "SGD",
+        "lion-1": "Lion 0.02", "lion-2": "Lion 0.001", "lion-3": "Lion",
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------- instruments
@@ -393,7 +400,7 @@ def kept(folder):
 
 
 def test_a_session_measures_tells_and_is_not_repeated(toy_problem, tmp_path, capsys, sleepy):
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("Adam's step costs between") and "beyond 90 %." in told[0]
     first = kept(tmp_path)
@@ -405,17 +412,17 @@ def test_a_session_measures_tells_and_is_not_repeated(toy_problem, tmp_path, cap
     with (folder / "cost.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["decision"] == "no difference" and float(row["low"]) < float(row["high"])
-    assert "| Adam / SGD |" in (folder / "cost.md").read_text()
+    assert "| Adam / RMSprop |" in (folder / "cost.md").read_text()
 
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     assert kept(tmp_path) == first  # decided: nothing was measured again
 
-    assert run(tmp_path, f"optimizer=adam,sgd,{sleepy}:Sleepier", "pairs=first") == 0
+    assert run(tmp_path, f"optimizer=adam,rmsprop,{sleepy}:Sleepier", "pairs=first") == 0
     more = kept(tmp_path)
     assert more["pairs"][0]["logs"] == pair["logs"] and len(more["pairs"]) == 2
     assert len(more["methods"]) == 3 and len(more["visits"]) == 2
 
-    assert run(tmp_path, "optimizer=adam,sgd", "force=true") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop", "force=true") == 0
     assert kept(tmp_path)["pairs"][-1]["logs"] != pair["logs"]
 
 
@@ -428,11 +435,11 @@ def test_a_stopped_session_continues(toy_problem, tmp_path, monkeypatch):
         return whole(pair, *arguments)
 
     monkeypatch.setattr(step, "compare", stopping)
-    assert run(tmp_path, "optimizer=adam,sgd") == 130
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 130
     before = kept(tmp_path)["pairs"][0]["logs"]
     assert len(before) == 3
     monkeypatch.setattr(step, "compare", whole)
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     after = kept(tmp_path)
     assert after["pairs"][0]["logs"][:3] == before and len(after["visits"]) == 2
 
@@ -446,7 +453,7 @@ def test_no_other_thread_is_started(toy_problem, tmp_path, monkeypatch):
 
     monkeypatch.setattr(step, "compare", counting)
     before = threading.active_count()
-    assert run(tmp_path, "optimizer=adam,sgd") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop") == 0
     assert set(alive) == {before}
 
 
@@ -455,6 +462,9 @@ def test_no_other_thread_is_started(toy_problem, tmp_path, monkeypatch):
     [
         (["optimizer=adam"], "cost compares optimizers"),
         (["optimizer=adam,adam"], "cost compares optimizers"),
+        (["optimizer=adam", "lr=0.02,2e-2"], "cost compares optimizers or rates"),
+        (["lr=0.02,0.001"], "optimizer=adam,adagrad"),
+        (["optimizer=adam", "lr=0.02,-1"], "lr=-1"),
         (["optimizer=adam,adagard"], "did you mean adagrad"),
         (["optimizer=adam,sgd", "margn=0.02"], "did you mean margin"),
         (["optimizer=adam,sgd", "margin=2"], "margin=2"),
@@ -472,11 +482,11 @@ def test_mistakes_are_one_line(words, message, capsys, tmp_path):
 
 
 def test_a_file_that_is_no_record_is_named(toy_problem, tmp_path, capsys):
-    assert run(tmp_path, "optimizer=adam,sgd", "minutes=0") == 0
+    assert run(tmp_path, "optimizer=adam,rmsprop", "minutes=0") == 0
     (path,) = tmp_path.glob("cost/32-*/cost.json")
     path.write_text("{}")
     capsys.readouterr()
-    assert run(tmp_path, "optimizer=adam,sgd", "minutes=0") == 1
+    assert run(tmp_path, "optimizer=adam,rmsprop", "minutes=0") == 1
     assert "is no record of costs" in capsys.readouterr().err
 
 
@@ -493,3 +503,26 @@ def test_competitors_share_what_is_given_and_have_keys_of_their_own():
     assert [(a.label, b.label) for a, b in request.pairs] == [("Adam", "Adagrad"), ("Adam", "SGD")]
     with pytest.raises(SettingsError):
         options.read(["optimizer=adam,sgd", "optimizer.beta_1=0.9"])
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (["optimizer=rmsprop", "lr=0.02,0.001"], ["RMSprop 0.02", "RMSprop 0.001"]),
+        (["optimizer=adam,sgd", "lr=0.5,1,0.5"], ["Adam 0.5", "Adam 1", "SGD 0.5", "SGD 1"]),
+        (["lr=choice(0.1,1)", "optimizer=adagrad"], ["Adagrad 0.1", "Adagrad 1"]),
+    ],
+)
+def test_rates_compete_and_are_told_apart(words, labels):
+    request = options.read([*words, "size=64"])
+    assert sorted(c.label for c in request.competitors) == sorted(labels)
+    assert len({c.key for c in request.competitors}) == len(labels)
+    assert {f"{c.settings.lr:g}" for c in request.competitors} == {x.split()[1] for x in labels}
+
+
+def test_one_optimizer_at_two_rates_is_measured_and_named(toy_problem, tmp_path, capsys):
+    assert run(tmp_path, "optimizer=sgd", "lr=0.02,0.001") == 0
+    assert capsys.readouterr().out.startswith("SGD 0.02's step costs between")
+    assert [m["lr"] for m in kept(tmp_path)["methods"].values()] == [0.02, 0.001]
+    assert run(tmp_path, "optimizer=adam,sgd", "lr=0.02", "minutes=0") == 0
+    assert {m["label"] for m in kept(tmp_path)["methods"].values()} == {"SGD", "Adam"}

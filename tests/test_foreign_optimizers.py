@@ -780,14 +780,16 @@ def test_a_schedule_needs_a_rate_that_can_change(mine, own):
 
 
 @on_tensorflow
-def test_a_description_names_the_rate_and_the_defaults(mine, own):
-    assert find.describe(f"{own}:descends") == ("step_size", 0.01, {"momentum": 0.0})
-    rate, default, known = find.describe(f"{mine}:Heavy")
-    assert (rate, default, known["beta"]) == ("learning_rate", 0.1, 0.9)
-    assert "clipnorm" in known and "name" not in known
-    rate, default, known = find.describe("scipy.L-BFGS-B")
-    assert (rate, default, known["maxcor"]) == (None, None, 10)
-    assert not {"maxiter", "maxfun", "disp", "callback"} & set(known)
+def test_what_is_looked_up_names_the_rate_and_the_defaults(mine, own):
+    descends, heavy = find.look_up(f"{own}:descends"), find.look_up(f"{mine}:Heavy")
+    assert descends.rate == "step_size"
+    assert descends.known == {"step_size": 0.01, "momentum": 0.0}
+    assert heavy.rate == "learning_rate"
+    assert (heavy.known["learning_rate"], heavy.known["beta"]) == (0.1, 0.9)
+    assert "clipnorm" in heavy.known and "name" not in heavy.known
+    bounded = find.look_up("scipy.L-BFGS-B")
+    assert (bounded.rate, bounded.known["maxcor"]) == (None, 10)
+    assert not {"maxiter", "maxfun", "disp", "callback"} & set(bounded.known)
 
 
 @on_tensorflow

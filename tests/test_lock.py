@@ -1,12 +1,15 @@
 """One writer per directory: the living are never robbed, the dead never block."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +174,68 @@ def test_a_note_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(RecordError, match="the disk is full"):
         Lock(tmp_path).acquire()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"\xff\xfe\x00", b"[]", b"7", b"[" * 100_000,
+        *(
+            json.dumps(
+                {"kernel": lock.kernel(), "pid": pid, "started": "1", "since": ""}
+            ).encode()
+            for pid in ("abc", "../../etc", -5, 0, 2**70, 1.5, None, True)
+        ),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_note_of_any_other_form_is_nobodys(tmp_path, note):
+    (tmp_path / "lock.3").write_bytes(note)
+    mine = Lock(tmp_path, heartbeat_s=0.05, silence_s=0.2)
+    mine.acquire()
+    mine.check()
+    mine.release()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_in_the_place_of_a_lock_is_one_line(tmp_path, make):
+    make(tmp_path / "lock.1")
+    with pytest.raises(RecordError, match="lock.1 is no file"):
+        Lock(tmp_path).acquire()
+    with pytest.raises(RecordError, match="lock.1 is no file"):
+        live_owner(tmp_path)
+
+
+def test_a_directory_that_is_gone_is_not_taken_over(tmp_path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    mine = Lock(directory)
+    mine.acquire()
+    directory.rename(tmp_path / "moved")
+    with pytest.raises(RecordError, match="deleted or moved"):
+        mine.check()
+    assert live_owner(directory) is None
+
+
+def test_a_long_watch_is_announced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lock, "SAID_S", 0.1)
+    note_of_another_machine(tmp_path)
+    Lock(tmp_path, heartbeat_s=0.1, silence_s=0.5).acquire()
+    assert "does its owner still live?" in capsys.readouterr().err
+
+
+def test_a_dead_users_note_that_cannot_be_read_is_no_endless_loop():
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        note_of_another_machine(Path(folder)).chmod(0o600)
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                os.setuid(65534)
+                Lock(folder, heartbeat_s=0.05, silence_s=0.2).acquire()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert os.listdir(folder) == ["lock.2"]

@@ -1,6 +1,7 @@
 """The run directory: whatever kills the writer, no row is lost, doubled or read by half."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,13 @@ import numpy as np
 import pytest
 
 from nstbench.errors import LockedError, RecordError
-from nstbench.run.record import RunDirectory, atomic_write, read_record, read_rows
+from nstbench.run.record import (
+    RunDirectory,
+    atomic_write,
+    read_record,
+    read_rows,
+    save_picture,
+)
 from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, RunRecord, Status
 
 RECORD = {
@@ -67,9 +74,9 @@ def test_what_is_written_is_read_back(tmp_path):
         assert state["epoch"] == 2 and list(state["image"]) == [0, 1, 2, 3, 4, 5]
         run.clear_checkpoint()
         assert run.load_checkpoint() is None
+        assert run.frame_path(10) == run.path / "frames" / "epoch_00010.png"
     rows = read_rows(run.path / "epochs.csv", EPOCH_COLUMNS)
     assert [float(rows[0]["loss"]), rows[1]["loss"]] == [0.1 + 0.2, "nan"]
-    assert run.frame_path(10) == run.path / "frames" / "epoch_00010.png"
 
 
 def test_rows_are_in_the_system_as_soon_as_they_are_appended(tmp_path):
@@ -101,6 +108,34 @@ def test_resuming_cuts_both_tables_back_to_the_checkpoint(tmp_path):
     assert epochs_of(tmp_path) == [1, 2]
     rows = read_rows(tmp_path / "trace.csv", TRACE_COLUMNS)
     assert [int(row["evaluation"]) for row in rows] == [1, 2, 3, 4]
+
+
+WRITES = {
+    "trace": lambda run: run.append_trace(trace(2)),
+    "epoch": lambda run: run.append_epoch(row(2)),
+    "checkpoint": lambda run: run.save_checkpoint({"x": np.zeros(1)}),
+    "record": lambda run: run.write_record(RunRecord.model_validate(RECORD)),
+    "frame": lambda run: run.frame_path(2),
+    "picture": lambda run: run.picture_path(),
+    "rows": lambda run: run.start_rows(),
+    "clear": lambda run: run.clear(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_whoever_lost_the_directory_writes_nothing_more(tmp_path, write):
+    """After a takeover not one row, picture or state of the old owner reaches the new one's."""
+    with RunDirectory(tmp_path) as run:
+        run.start_rows()
+        run.append_trace(trace(1))
+        run.append_epoch(row(1))
+        other = {"kernel": "elsewhere", "pid": 1, "started": "1", "since": "yesterday"}
+        (tmp_path / "lock.1").write_text(json.dumps(other))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(LockedError, match="taken over"):
+            write(run)
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
 
 
 @pytest.mark.parametrize("damage", [[1, 1, 2], [1, 3], [2, 3], []])
@@ -137,6 +172,42 @@ def test_leftover_temporaries_are_cleaned_at_the_next_opening(tmp_path):
         path.touch()
     with RunDirectory(tmp_path):
         assert not any(path.exists() for path in leftovers)
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "keep").mkdir()
+    (tmp_path / ".x.7.tmp").mkdir()
+    (tmp_path / "keep" / "my.tmp").touch()
+    (tmp_path / "my.tmp").touch()
+    with RunDirectory(tmp_path):
+        pass
+    assert (tmp_path / "keep" / "my.tmp").exists() and (tmp_path / "my.tmp").exists()
+
+
+def test_a_run_that_wrote_nothing_leaves_no_directory(tmp_path):
+    with RunDirectory(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_that_was_deleted_while_it_grew_is_one_line(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        run.start_rows()
+        run.append_epoch(row(1))
+        (tmp_path / "epochs.csv").unlink()
+        with pytest.raises(RecordError, match="epochs.csv was deleted"):
+            run.append_epoch(row(2))
+
+
+@pytest.mark.parametrize("name", ["image.png", "run.json", "checkpoint.npz", "epochs.csv"])
+def test_a_folder_in_a_files_place_is_one_line(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "inside").touch()
+    with pytest.raises(RecordError, match=name), RunDirectory(tmp_path) as run:
+        run.clear()
+        run.start_rows()
+    with pytest.raises(RecordError, match=name):
+        save_picture(tmp_path / name, np.zeros((16, 16, 3)))
 
 
 def test_clearing_leaves_nothing_of_an_earlier_run(tmp_path):

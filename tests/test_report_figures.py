@@ -1,18 +1,20 @@
 """The report's figures: which runs stand together, what they look like, and that both renderers
 show the same numbers."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import SyntheticRun, table1, write_runs
+from synthetic import SyntheticRun, suite, table1, write_runs
 
 from nstbench.report import build
 from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import read
 from nstbench.report.data.settings import load
 from nstbench.report.figures import (
+    boxes,
     curves,
     draw,
     interactive,
@@ -20,7 +22,9 @@ from nstbench.report.figures import (
     picture_sheets,
     plots,
 )
+from nstbench.report.figures.curves import finished
 from nstbench.report.figures.ratios import ratios_of_time
+from nstbench.report.judge.ranking import rank
 from nstbench.report.judge.verdicts import judge
 from nstbench.report.notation import short
 from nstbench.report.page.section import find, sections
@@ -220,14 +224,14 @@ def test_the_race_takes_each_optimizers_best_rate_and_marks_the_targets(tmp_path
     assert len(plot.levels) == len(SETTINGS.targets.shares)
 
 
-def test_the_same_figure_of_two_problems_has_two_titles(tmp_path):
+def test_the_same_figure_of_two_problems_says_of_which_it_is(tmp_path):
     runs = runs_of(tmp_path, SyntheticRun("adam"), SyntheticRun("adam", content="boat"))
-    titles = [plot.title for plot in curves.all_curves(runs)]
-    assert len(set(titles)) == 2 and any("boat" in title for title in titles)
+    problems = [plot.problem for plot in curves.all_curves(runs)]
+    assert len(set(problems)) == 2 and any("boat" in problem for problem in problems)
 
 
 def test_only_the_largest_problems_get_figures(tmp_path):
-    runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(6)))
+    runs = runs_of(tmp_path, *(SyntheticRun(content=f"picture {n}") for n in range(14)))
     assert len(curves.all_curves(runs)) == curves.MOST_PROBLEMS
 
 
@@ -341,12 +345,11 @@ def test_plotly_accepts_every_figure(tmp_path):
     from plotly.graph_objects import Figure
 
     rates = [SyntheticRun("sgd", lr, 50, diverged_at=9 if lr > 1 else None) for lr in (0.1, 9.0)]
-    write_runs(tmp_path, [*with_figure08(), *rates])
+    write_runs(tmp_path, [*with_figure08(3), *rates])
     findings = find(tmp_path, read(tmp_path), SETTINGS)
     shown = sections(findings)
     made = [interactive.plotly(plot, findings.looks) for each in shown for plot in each.plots]
-    made += [interactive.plotly_ratios(each.ratios) for each in shown if each.ratios]
-    assert len(made) >= 8
+    assert len(made) >= 9 and {"ratios", "repeats_group1"} <= {plot["name"] for plot in made}
     for plot in made:
         for axis, traces in plot["traces"].items():
             assert Figure(data=traces).data, axis
@@ -370,6 +373,55 @@ def test_a_dollar_in_a_name_is_no_formula(tmp_path):
     with looks.print_style():
         draw.save(draw.draw(plot, "epochs", own), tmp_path / "figure")
     assert (tmp_path / "figure.png").is_file()
+
+
+# Repeats
+
+
+def test_repeats_show_what_differs_between_them_and_nothing_else(tmp_path):
+    runs = runs_of(tmp_path, *suite([SyntheticRun("adam"), SyntheticRun("sgd", 1.0)], 4))
+    [drawn] = boxes.repeats(rank(finished(runs)[0], 0.02))
+    assert list(drawn.x) == ["seconds"]  # these losses are the same in every repeat
+    for line in drawn.lines:
+        own = [run for run in runs if run.method == line.optimizer]
+        seconds = [run.record.clocks.optimise_s / run.evaluations for run in own]
+        assert sorted(line.values["seconds"]) == pytest.approx(sorted(seconds), rel=1e-5)
+    with looks.print_style():
+        paths = draw.save_plot(drawn, tmp_path, looks_of(runs))
+    assert [path.name for path in paths] == [f"repeats_group1.{kind}" for kind in draw.FORMATS]
+
+
+def test_repeats_that_were_disturbed_have_no_seconds(tmp_path):
+    rows = [SyntheticRun(name, timing_valid=False) for name in ("adam", "sgd")]
+    ranking = rank(finished(runs_of(tmp_path, *suite(rows, 4)))[0], 0.02)
+    assert boxes.repeats(ranking) == []
+
+
+def test_printed_curves_end_at_the_common_budget(tmp_path):
+    rows = [SyntheticRun("adam"), SyntheticRun("sgd"), SyntheticRun("lion")]
+    runs = runs_of(tmp_path, *rows, SyntheticRun("lbfgs", 1.0, evaluations_per_step=3))
+    [plot] = curves.all_curves(runs)
+    with looks.print_style():
+        right = {axis: draw.draw(plot, axis, looks_of(runs)).axes[0].get_xlim()[1]
+                 for axis in ("evaluations", "seconds")}  # fmt: skip
+    assert plot.budget == 50 <= right["evaluations"] < 60
+    longest = max(series.curves["seconds"].x[-1] for series in plot.series)
+    assert right["seconds"] >= longest
+
+
+def test_a_long_caption_is_wrapped_within_its_picture(tmp_path):
+    cells = tuple(
+        picture_sheets.SheetCell(f"mylab.optim.experimental.Mine {n}\n100 epochs, loss 1.234e8")
+        for n in range(6)
+    )
+    drawn = draw.draw_sheet(picture_sheets.Sheet("sheet", "Sheet", cells, 6))
+    drawn.canvas.draw()
+    boxes_of = [axes.texts[0].get_window_extent() for axes in drawn.axes]
+    for left, right in itertools.pairwise(boxes_of):
+        assert left.x1 < right.x0
+
+
+# Ratios
 
 
 def ratios(runs):

@@ -1,47 +1,18 @@
-"""The page in a real browser: offline, at a phone's and a screen's width, in light and dark.
-
-Needs a Chromium on the PATH (Debian: `apt-get install chromium`); skips without one on a user's
-machine, fails without one in continuous integration.
-"""
+"""The page in a real browser: offline, at a phone's and a screen's width, in light and dark."""
 
 import json
-import os
-import shutil
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import browsing
 import pytest
+from browsing import write_page
 from synthetic import SyntheticRun, table1, write_run, write_runs
 
-from nstbench.report.data.reader import read
 from nstbench.report.data.settings import load
-from nstbench.report.page import page
-from nstbench.report.page.section import find, sections
 from nstbench.run.schema import Status
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 120_000  # milliseconds: a machine may be busy with other tests
 EVIL = "<script>window.pwned = 1</script>"
 EVIL_END = "</script><script>window.pwned = 2</script><img src=x onerror='window.pwned=3'>"
-
-
-def write_page(results: Path) -> Path:
-    """A page without printed figures, which have their own test."""
-    found, settings = read(results), load()
-    findings = find(results, found, settings)
-    path = results / "report" / "index.html"
-    page.write(path, findings, sections(findings))
-    return path
 
 
 def write_hostile(results: Path, run: SyntheticRun) -> None:
@@ -90,79 +61,18 @@ def test_the_page_names_no_address_outside_itself_but_plotlys_own(tmp_path):
     assert "://" not in html.replace(get_plotlyjs(), "")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """One Chromium for all tests."""
-    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if chromium is None:
-        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        stop(f"no {' or '.join(CHROMIUM)} on the PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE
-        )
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Tab:
-    """An open page, what it said on the console, and what it asked the network for."""
-
-    page: object
-    width: int
-    scheme: str
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def at(self, script: str):
-        return self.page.evaluate(script)
-
-    def plot(self, script: str, plotter: str = "#plotter-curves"):
-        """`script` about `plot`, the element that Plotly draws on."""
-        return self.at(
-            f"(() => {{ const plot = document.querySelector('{plotter} .plot'); "
-            f"return {script}; }})()"
-        )
-
-    def until(self, script: str, value) -> None:
-        """Wait for it here, not in the page, whose security policy forbids eval."""
-        last = time.monotonic() + PATIENCE / 1000
-        while self.plot(script) != value and time.monotonic() < last:
-            self.page.wait_for_timeout(20)
-        assert self.plot(script) == value
-
-
-VIEWS = [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")]
+VIEWS = [
+    (390, "dark"),
+    (1440, "light"),
+    pytest.param((390, "light"), marks=pytest.mark.browser),
+    pytest.param((1440, "dark"), marks=pytest.mark.browser),
+]
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")
 def tab(request, browser, report):
     """The page at one width and colour scheme, with the network blocked."""
-    width, scheme = request.param
-    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    opened.set_default_timeout(PATIENCE)
-    tab = Tab(opened, width, scheme)
-    opened.on("console", lambda message: tab.complaints.append(f"{message.type}: {message.text}"))
-    opened.on("pageerror", lambda error: tab.complaints.append(str(error)))
-    address = report.as_uri()
-
-    def block(route):
-        if route.request.url.split("#")[0] == address:
-            route.continue_()
-        else:
-            tab.requests.append(route.request.url)
-            route.abort()
-
-    opened.route("**/*", block)
-    opened.goto(address)
-    opened.locator(".plot .main-svg").first.wait_for(state="attached")
-    yield tab
-    assert not tab.complaints  # whatever the tests did to it
-    assert not [url for url in tab.requests if not url.startswith(("data:", "blob:"))]
-    opened.close()
+    yield from browsing.opened(browser, report, *request.param)
 
 
 def test_it_opens_without_a_complaint_or_a_request(tab):
@@ -181,10 +91,16 @@ def test_the_verdicts_come_first(tab):
     assert tab.page.locator("#verdicts .verdict").count() == len(load().claims.claims)
 
 
+def open_runs(tab):
+    tab.at("document.querySelectorAll('#runs details').forEach(each => each.open = true)")
+    tab.page.locator("#runs .inside").last.wait_for(state="attached")
+
+
 def test_hostile_strings_are_shown_as_text(tab):
+    open_runs(tab)
     assert tab.at("window.pwned") is None
     assert tab.page.title() == "The report's table of optimizers, measured again"
-    text = tab.page.locator("body").inner_text() + tab.at("document.body.textContent")
+    text = tab.at("document.getElementById('runs').textContent")
     assert EVIL in text and EVIL_END in text
     error = tab.page.locator("details.run pre.error").first
     assert error.text_content() == EVIL
@@ -195,8 +111,12 @@ def test_the_damaged_run_is_listed(tab):
     assert "a-broken-run: run.json" in tab.page.locator("#runs").inner_text()
 
 
+def legend(tab):
+    return tab.page.locator("#plotter-curves .legend:not([hidden])")
+
+
 def choose(tab, name):
-    tab.page.locator("#plotter-curves select").select_option(name)
+    tab.page.locator("#plotter-curves select[name=figure]").select_option(name)
 
 
 def test_the_axis_switches_between_epochs_evaluations_and_seconds(tab):
@@ -215,7 +135,7 @@ def test_the_axis_switches_between_epochs_evaluations_and_seconds(tab):
 
 def test_both_axes_switch_between_linear_and_logarithmic(tab):
     for name in ("x", "y"):
-        box = tab.page.locator(f"#plotter-curves .log-{name}")
+        box = tab.page.locator(f"#plotter-curves [name=log{name.upper()}]")
         before = box.is_checked()
         assert tab.plot(f"plot.layout.{name}axis.type") == ("log" if before else "linear")
         box.click()
@@ -224,7 +144,7 @@ def test_both_axes_switch_between_linear_and_logarithmic(tab):
 
 
 def test_the_legend_hides_and_shows_a_run(tab):
-    button = tab.page.locator("#plotter-curves .legend:not([hidden]) button").first
+    button = legend(tab).locator("[data-series]").first
     hidden = "plot.data.filter(t => t.meta.series === 0).every(t => t.visible === false)"
     button.click()
     assert tab.plot(hidden) and button.get_attribute("aria-pressed") == "false"
@@ -233,12 +153,12 @@ def test_the_legend_hides_and_shows_a_run(tab):
 
 
 def test_every_figure_can_be_chosen(tab):
-    choice = tab.page.locator("#plotter-curves select")
-    names = tab.at("[...document.querySelectorAll('#plotter-curves option')].map(o => o.value)")
+    choice = tab.page.locator("#plotter-curves select[name=figure]")
+    names = choice.locator("option").evaluate_all("all => all.map(each => each.value)")
     assert {"figure07", "figure09", "figure10", "figure11"} <= set(names)
     for name in [*names[1:], names[0]]:
         choice.select_option(name)
-        shown = tab.page.locator(f"#plotter-curves .legend[data-plot={name}] button").count()
+        shown = legend(tab).locator("[data-series]").count()
         assert shown and tab.plot("plot.data.length") >= shown
 
 
@@ -249,6 +169,14 @@ def test_colours_follow_the_scheme(tab):
         tab.until("plot.layout.font.color", ink)  # the page hears of it a moment later
         assert tab.at(bright) == (scheme == "light")
     tab.page.emulate_media(color_scheme=tab.scheme)
+
+
+def picture(tab, image):
+    """What an <img> shows as soon as it comes into sight."""
+    return tab.at(
+        "JSON.parse(document.getElementById('data').textContent).pictures"
+        f"[{image.get_attribute('data-picture')}]"
+    )
 
 
 def gallery(tab):
@@ -288,9 +216,7 @@ def test_choosing_a_result_shows_it(tab):
     chosen = shown.locator(".strip label").nth(2)
     chosen.click()
     assert shown.locator(".name").inner_text() in chosen.inner_text()
-    assert shown.locator(".result").get_attribute("src") == chosen.locator("img").get_attribute(
-        "src"
-    )
+    assert shown.locator(".result").get_attribute("src") == picture(tab, chosen.locator("img"))
 
 
 def test_everything_works_by_keyboard(tab):
@@ -301,11 +227,11 @@ def test_everything_works_by_keyboard(tab):
     assert tab.plot("plot.layout.xaxis.title.text") != before
     keys.press("ArrowLeft")
     keys.press("Tab")
-    assert tab.at("document.activeElement.className") == "log-x"
+    assert tab.at("document.activeElement.name") == "logX"
     keys.press("Space")
     assert tab.plot("plot.layout.xaxis.type") == "log"
     keys.press("Space")
-    button = tab.page.locator("#plotter-curves .legend:not([hidden]) button").first
+    button = legend(tab).locator("[data-series]").first
     button.focus()
     for state in ("false", "true"):
         keys.press("Enter")
@@ -315,10 +241,11 @@ def test_everything_works_by_keyboard(tab):
     slider.focus()
     keys.press("ArrowRight")
     assert slider.input_value() == "51"
-    run = tab.page.locator("details.run").first
-    run.locator("summary").focus()
+    run = tab.page.locator("#runs details").first
+    before = run.get_attribute("open")
+    run.locator("summary").first.focus()
     keys.press("Enter")
-    assert run.get_attribute("open") is not None
+    assert run.get_attribute("open") != before
     keys.press("Enter")
 
 
@@ -331,6 +258,7 @@ def test_what_has_the_focus_can_be_seen(tab):
 
 
 def test_a_run_shows_its_settings_machine_clocks_and_command(tab):
+    open_runs(tab)
     run = tab.page.locator("details.run", has_text="table1_01_adam").first
     text = run.evaluate("e => e.textContent")
     for fact in ("optimizer.name", "compile_s", "Synthetic CPU", "steps_per_epoch"):
@@ -345,26 +273,119 @@ def test_losses_of_one_pair_are_said_to_hold_for_it_alone(tab):
 def test_two_results_stand_under_one_slider(tab):
     shown = tab.page.locator(".gallery").first
     content = shown.locator(".other").get_attribute("src")
-    shown.locator("select.left").select_option("1")
-    second = shown.locator(".strip img").nth(1).get_attribute("src")
+    shown.locator("select.left").select_option(label="Row 2: Adagrad 0.02")
+    second = picture(tab, shown.locator(".strip img").nth(1))
     assert shown.locator(".other").get_attribute("src") == second != content
     assert "Row 2" in shown.locator(".slider .start").first.inner_text()
+    elsewhere = shown.locator("select.left optgroup").nth(1).locator("option").first
+    shown.locator("select.left").select_option(elsewhere.get_attribute("value"))
+    assert shown.locator(".other").get_attribute("src") not in (content, second)
+    assert "left=" in tab.page.url
     shown.locator("select.left").select_option("")
     assert shown.locator(".other").get_attribute("src") == content
 
 
 def test_none_all_and_only_this_one(tab):
     choose(tab, "figure10")
-    legend = tab.page.locator("#plotter-curves .legend:not([hidden])")
     seen = "plot.data.filter(t => t.visible !== false).length"
-    legend.locator("[data-show=none]").click()
+    legend(tab).locator("[data-do=none]").click()
     assert tab.plot(seen) == 0
-    legend.locator("[data-show=all]").click()
+    legend(tab).locator("[data-do=all]").click()
     whole = tab.plot(seen)
-    legend.locator("[data-series='1']").dblclick()
+    legend(tab).locator("[data-do=only]").nth(1).click()
     assert 0 < tab.plot(seen) < whole
-    legend.locator("[data-show=all]").click()
+    legend(tab).locator("[data-do=all]").click()
+    assert tab.plot(seen) == whole
     choose(tab, "figure07")
+
+
+def shown_labels(tab):
+    return tab.plot("[...new Set(plot.data.filter(t => t.visible !== false && "
+                    "t.meta.series >= 0).map(t => t.name.split(', band')[0]))].sort()")  # fmt: skip
+
+
+def test_curves_are_filtered_by_optimizer_rate_and_words(tab):
+    field = {name: tab.page.locator(f"#plotter-curves [name={name}]") for name in FILTERS}
+    choose(tab, "loss_group1")
+    everyone = shown_labels(tab)
+    field["family"].select_option("RMSprop")
+    assert shown_labels(tab) == ["RMSprop 0.001", "RMSprop 0.02"] != everyone
+    field["rate"].select_option("0.001")
+    assert shown_labels(tab) == ["RMSprop 0.001"]
+    assert "family=RMSprop" in tab.page.url and "rate=0.001" in tab.page.url
+    for name in ("family", "rate"):
+        field[name].select_option("")
+    assert shown_labels(tab) == everyone
+    choose(tab, "figure07")
+
+
+FILTERS = ("family", "rate", "find")
+
+
+def test_the_figures_of_several_pairs_are_told_apart_by_their_pictures(tab):
+    choose(tab, "loss_group1")
+    pair = tab.page.locator("#plotter-curves [name=pair]")
+    labels = pair.locator("option").all_inner_texts()
+    assert len(labels) == len(set(labels)) > 1
+    pair.select_option("loss_group2")
+    assert legend(tab).get_attribute("data-plot") == "loss_group2"
+    choose(tab, "figure07")
+
+
+def test_zoom_outlives_a_click_and_is_taken_back(tab):
+    choose(tab, "figure07")
+    wide = tab.plot("plot.layout.xaxis.range")
+    tab.page.locator("#plotter-curves .plot").scroll_into_view_if_needed()
+    plot = tab.page.locator("#plotter-curves .plot .nsewdrag").bounding_box()
+    for share, act in ((0.3, "down"), (0.6, "up")):
+        tab.page.mouse.move(plot["x"] + share * plot["width"], plot["y"] + share * plot["height"])
+        getattr(tab.page.mouse, act)()
+    tab.until("plot.layout.xaxis.autorange", False)
+    zoomed = tab.plot("plot.layout.xaxis.range")
+    assert wide[0] < zoomed[0] < zoomed[1] < wide[1]
+    entry = legend(tab).locator("[data-series]").first
+    entry.click()
+    assert tab.plot("plot.layout.xaxis.range") == zoomed and "xaxis=" in tab.page.url
+    entry.click()
+    tab.page.locator("#plotter-curves [data-do=reset]").click()
+    assert tab.plot("plot.layout.xaxis.range") == wide
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_figure_is_saved(tab, kind):
+    with tab.page.expect_download() as saved:
+        tab.page.locator(f"#plotter-curves [data-do={kind}]").click()
+    name = saved.value.suggested_filename
+    assert name.startswith("figure07_") and name.endswith(f".{kind}")
+    begin = Path(saved.value.path()).read_bytes()[:4]
+    assert begin == {"png": b"\x89PNG", "svg": b"<svg"}[kind]
+
+
+def test_runs_are_found_by_words(tab):
+    field = tab.page.locator("#runs input[type=search]")
+    field.fill("adagrad 0.1")
+    seen = "document.querySelectorAll('#runs details.run:not([hidden])').length"
+    assert tab.at(seen) == 2 and "2 of " in tab.page.locator("#runs output").inner_text()
+    field.fill("")
+    assert tab.at(seen) > 20
+
+
+def test_the_rows_of_a_table_are_filtered_by_words(tab):
+    field = tab.page.locator("#table .filter input").first
+    field.fill("rmsprop 2500")
+    rows = tab.page.locator("#table table").first.locator("tbody tr")
+    assert sum(rows.nth(n).is_visible() for n in range(rows.count())) == 2
+    field.fill("")
+
+
+def test_what_a_row_is_stays_in_sight_while_the_table_scrolls(tab):
+    scroll = tab.page.locator("#table .scroll").first
+    before = scroll.locator("td.stuck-1").first.bounding_box()["x"]
+    scroll.evaluate("each => each.scrollLeft = 60")
+    scrolled = scroll.evaluate("each => each.scrollLeft")
+    after = scroll.locator("td.stuck-1").first.bounding_box()["x"]
+    assert after == pytest.approx(before, abs=1) and scrolled == (60 if tab.width == 390 else 0)
+    scroll.evaluate("each => each.scrollLeft = 0")
 
 
 def test_a_table_sorts_by_a_press_on_a_columns_head(tab):
@@ -392,13 +413,13 @@ def test_tables_link_to_their_files(tab):
 def test_what_is_shown_lives_in_the_address_and_comes_back(tab, report):
     choose(tab, "figure09")
     tab.page.locator("#plotter-curves .axes input[value=seconds]").check()
-    tab.page.locator("#plotter-curves .legend:not([hidden]) [data-series='1']").click()
+    legend(tab).locator("[data-series='1']").click()
     address = tab.page.url
     assert "plot=figure09" in address and "over=seconds" in address and "hide=1" in address
     tab.page.goto("about:blank")
     tab.page.goto(address)
     tab.page.locator("#plotter-curves .main-svg").first.wait_for(state="attached")
-    assert tab.page.locator("#plotter-curves select").input_value() == "figure09"
+    assert tab.page.locator("#plotter-curves [name=figure]").input_value() == "figure09"
     assert tab.plot("plot.layout.xaxis.title.text") == "seconds of optimisation"
     assert tab.plot("plot.data.filter(t => t.meta.series === 1).every(t => t.visible === false)")
     choose(tab, "figure07")
@@ -406,7 +427,7 @@ def test_what_is_shown_lives_in_the_address_and_comes_back(tab, report):
 
 def test_the_distance_to_the_lowest_loss_is_positive_and_named(tab):
     choose(tab, "figure07")
-    box = tab.page.locator("#plotter-curves .distance")
+    box = tab.page.locator("#plotter-curves [name=distance]")
     box.check()
     assert tab.plot("plot.layout.yaxis.title.text") == "loss above the lowest"
     assert tab.plot("plot.data.flatMap(t => t.y).every(y => y === null || y > 0)")

@@ -5,7 +5,8 @@ import pytest
 from synthetic import SyntheticRun, write_runs
 
 from nstbench.report.data import reader, settings
-from nstbench.report.figures.profiles import costs_table, profiles, shares
+from nstbench.report.figures.curves import rankings
+from nstbench.report.figures.profiles import costs_table, of_one, profiles, shares
 
 TARGETS = settings.load().targets
 
@@ -73,6 +74,26 @@ def test_a_competitor_that_misses_a_pair_is_left_out_and_named(tmp_path):
 def test_other_sizes_are_other_problems_and_do_not_count_as_pairs(tmp_path):
     runs_on(tmp_path, "ab", size=8)
     assert profiles(runs_on(tmp_path, "a", size=12), TARGETS).plots == []
+
+
+def test_one_pair_has_an_ecdf_over_many_targets(tmp_path):
+    runs = runs_on(tmp_path, "a")
+    [ranking] = rankings(runs, 0.02)
+    [plot] = of_one(ranking, TARGETS)
+    assert plot.name == "ecdf_group1" and plot.budget == ranking.budget
+    best, worst = curve(plot, "Adam 0.02"), curve(plot, "Adagrad 0.02")
+    assert best.y[-1] == 1 > worst.y[-1] > 0.1  # the lowest loss of all reaches every target
+    start, lowest = 4e6, min(run.trace["loss"].min() for run in runs)
+    half = lowest + 0.5 * (start - lowest)
+    reached = next(run for run in runs if run.method == "adam").trace
+    first = reached["evaluation"][reached["loss"] <= half].iloc[0]
+    height = np.interp(first, best.x, best.y)
+    assert height == pytest.approx(5 / 50, abs=0.03)  # of 50 from 1 to 0.001, 5 are above a half
+
+
+def test_one_optimizer_alone_has_no_ecdf(tmp_path):
+    [ranking] = rankings(runs_on(tmp_path, "a", ("adam",)), 0.02)
+    assert of_one(ranking, TARGETS) == []
 
 
 def test_shares_of_costs_with_a_failure():

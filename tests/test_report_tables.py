@@ -3,12 +3,13 @@
 import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import TABLE1, SyntheticRun, suite, table1, write_run, write_runs
+from synthetic import TABLE1, SyntheticRun, cost_session, suite, table1, write_run, write_runs
 
 from nstbench.report.data import compare, reader, settings
 from nstbench.report.judge import targets
@@ -179,6 +180,32 @@ class TestTiming:
         table = timing(tmp_path, rows)
         assert said(table, "stopped by itself") and said(table, "no further decrease")
         assert math.isnan(table.frame["total_s"][0])
+
+    def test_the_short_table_holds_the_ten_rows_to_be_quoted(self, tmp_path):
+        extra = suite([SyntheticRun("adagrad", 0.5, 500)], 3)
+        table = timing(tmp_path, [*quick(3, effects={"adagrad": 1.5}), *extra])
+        written = table_module.write(table, tmp_path)
+        lines = written[-1].read_text().splitlines()
+        assert written[-1].name == "timing_short.md" and len(lines) == 12
+        assert lines[0] == (
+            "| Optimizer | Rate | Epochs | Reported s | Measured s | s per step | Ratio to Adam "
+            "| Final loss |"
+        )
+        cells = [cell.strip() for cell in lines[3].split("|")[1:-1]]
+        assert cells[:4] == ["Adagrad", "0.02", "50", "30.4"]
+        assert re.fullmatch(r"1\.\d+ \(1\.4\d* to 1\.5\d*\)", cells[6])
+        assert float(cells[4]) == pytest.approx(float(cells[5]) * 250 + 0.975, rel=0.05)
+
+    def test_where_no_run_was_undisturbed_the_cost_of_a_step_is_shown(self, tmp_path):
+        runs = [replace(run, timing_valid=run.optimizer != "rmsprop", size=16) for run in quick(2)]
+        runs = read(tmp_path, runs)
+        group = compare.timing_groups(runs)[0]
+        table = timing_table(group, SETTINGS, runs, [cost_session(size=256), cost_session(size=16)])
+        assert table.shown["Measured s/step"][[5, 8, 9]].tolist() == ["0.125 (cost)"] * 3
+        assert "cost" not in "".join(table.shown["Measured s/step"][:5])
+        assert table.short["s per step"][9] == "0.125 (cost)" and said(table, "undisturbed")
+        table = timing_table(group, SETTINGS, runs, [cost_session(size=256)])
+        assert table.shown["Measured s/step"][9] == "—"
 
     def test_repeats_in_blocks_are_said(self, tmp_path):
         paths = write_runs(tmp_path, quick(2))

@@ -278,14 +278,16 @@ def times(result, a, b, **how):
     return pairs.neighbours(*sides, **{"neighbours_s": 21600, **how})
 
 
-def test_repeats_in_turn_are_pairs_and_repeats_in_blocks_are_none(tmp_path):
+def test_repeats_in_turn_are_pairs_and_of_repeats_in_blocks_only_those_that_meet(tmp_path):
     a = [SyntheticRun("adam", repeat=n) for n in range(3)]
     b = [SyntheticRun("sgd", repeat=n, order=1) for n in range(3)]
     assert len(times(tmp_path, a, b)) == 3
     runs = reader.read(tmp_path).runs
     adam, sgd = ([r for r in runs if r.setup.optimizer.name == name] for name in ("adam", "sgd"))
     late = [started_at(run, f"2026-01-09T0{run.repeat}:00:00+00:00") for run in sgd]
-    assert pairs.neighbours(adam, late, neighbours_s=1e9) == []
+    assert pairs.neighbours(adam, late, neighbours_s=21600) == []
+    ((last, first),) = pairs.neighbours(adam, late, neighbours_s=1e9)
+    assert (last.repeat, first.repeat) == (2, 0)
 
 
 def started_at(run, time):
@@ -305,6 +307,24 @@ def test_a_run_made_again_a_month_later_has_no_pair_and_is_said(tmp_path):
     (verdict,) = verdicts.judge(own(claim), again)
     assert verdict.deciding.estimate.n == 3
     assert "1 of 4 repeats left out: not run one soon after the other." in verdict.notes
+
+
+def test_a_repeat_made_again_at_the_end_is_paired_with_its_neighbour_there(tmp_path):
+    """As disturbed runs are made again: a1 b0 a0 b1 a2 b2 in the order of their starts."""
+    a = [SyntheticRun("adam", repeat=n) for n in range(3)]
+    b = [SyntheticRun("sgd", repeat=n, order=1) for n in range(3)]
+    runs = read(tmp_path, [*a, *b])
+    minutes = {("adam", 1): 0, ("sgd", 0): 1, ("adam", 0): 2, ("sgd", 1): 3, ("adam", 2): 9,
+               ("sgd", 2): 10}  # fmt: skip
+    moved = [
+        started_at(run, f"2026-01-01T00:{minutes[run.optimizer.lower(), run.repeat]:02d}:00+00:00")
+        for run in runs
+    ]
+    adam, sgd = ([r for r in moved if r.setup.optimizer.name == name] for name in ("adam", "sgd"))
+    found = pairs.neighbours(adam, sgd, neighbours_s=21600)
+    assert [(one.repeat, other.repeat) for one, other in found] == [(1, 0), (0, 1), (2, 2)]
+    fewer = pairs.neighbours(adam, [run for run in sgd if run.repeat != 1], neighbours_s=21600)
+    assert [other.repeat for _, other in fewer] == [0, 2]
 
 
 def test_competitors_in_random_order_are_neighbours_too(tmp_path):

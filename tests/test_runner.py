@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
-from nstbench.errors import LockedError, SettingsError
+from nstbench.errors import LockedError, RecordError, SettingsError
 from nstbench.optimizers import minimise
 from nstbench.pictures import images
 from nstbench.run import loop as runner
+from nstbench.run import result
 from nstbench.run.record import RunDirectory, read_rows
 from nstbench.run.schema import EPOCH_COLUMNS, TRACE_COLUMNS, Status
 from nstbench.settings import compose, identity
@@ -93,6 +95,11 @@ def picture(settings):
     return (identity.run_directory(settings) / "image.png").read_bytes()
 
 
+def pixels_of(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def test_a_run_that_completes(settle):
     settings, watch = settle("snapshots=3"), Watch()
     record = runner.run(settings, watch)
@@ -108,7 +115,9 @@ def test_a_run_that_completes(settle):
     assert record.quality.ssim < 1 and record.reference.loss == pytest.approx(record.final.loss)
     frames = sorted(path.name for path in (directory / "frames").iterdir())
     assert frames == ["epoch_00000.png", "epoch_00003.png", "epoch_00006.png"]
-    assert (directory / "frames" / "epoch_00006.png").read_bytes() == picture(settings)
+    assert np.array_equal(
+        pixels_of(directory / "frames" / "epoch_00006.png"), pixels_of(directory / "image.png")
+    )
     assert not (directory / "checkpoint.npz").exists()
     clocks = record.clocks
     parts = clocks.compile_s + clocks.optimise_s + clocks.measure_s + clocks.io_s
@@ -322,26 +331,66 @@ def test_an_error_while_publishing_is_on_record(settle, monkeypatch):
     settings = settle()
     save = images.save
 
-    def full(path, pixels):
+    def full(path, pixels, text=None):
         if path.name == "image.png":
             raise OSError(28, "No space left on device")
-        save(path, pixels)
+        save(path, pixels, text)
 
     with monkeypatch.context() as patch:
         patch.setattr(images, "save", full)
-        with pytest.raises(OSError):
+        with pytest.raises(RecordError, match="cannot write .*image.png: the disk is full"):
             runner.run(settings, Watch())
     with RunDirectory(identity.run_directory(settings)) as directory:
         record = directory.read_record()
-    assert record.status == Status.FAILED and "No space" in record.error
+    assert record.status == Status.FAILED and "the disk is full" in record.error
     assert runner.run(settings, Watch()).status == Status.COMPLETED
 
 
-def test_colours_are_kept_in_every_picture(settle, monkeypatch):
-    """The result, its frames and its quality speak of one and the same picture."""
-    settings = settle("keep_colours=true", "snapshots=6")
+@pytest.mark.parametrize("how", [["keep_colours=true"], ["lr=0.5", "optimizer.box=false"]])
+def test_the_result_its_frames_and_its_quality_are_of_one_picture(settle, monkeypatch, how):
+    """With the content's colours, and where values outside the box are cut off."""
+    settings = settle("epochs=1", "snapshots=1", *how)
     pixels = np.random.default_rng(3).random((8, 8, 3), np.float32)
     monkeypatch.setattr(images, "load", lambda *_: images.Picture("astronaut", pixels))
+    measured = []
+    monkeypatch.setattr(result, "quality", lambda *each: measured.append(each))
     runner.run(settings, Watch())
-    frame = identity.run_directory(settings) / "frames" / "epoch_00006.png"
-    assert frame.read_bytes() == picture(settings)
+    directory = identity.run_directory(settings)
+    frame = directory / "frames" / "epoch_00001.png"
+    assert np.array_equal(pixels_of(frame), pixels_of(directory / "image.png"))
+    ((shown, content),) = measured
+    assert shown.min() >= 0 and shown.max() <= 1 and content.shape == shown.shape
+    assert "lr=0.5" not in how or shown.min() == 0  # it did leave the box
+    saved = np.asarray(Image.open(frame), np.float32) / 255
+    np.testing.assert_allclose(shown, saved, atol=0.51 / 255)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [("optimizer=adam", "lr=0.02"), ("optimizer=lbfgs",), ("optimizer=lbfgsb",),
+     ("optimizer=scipy.CG",)],
+)  # fmt: skip
+@pytest.mark.parametrize("budget", [1, 7])
+def test_a_budget_of_evaluations_ends_a_run_inside_a_step_too(settle, method, budget):
+    """Its evaluations are those of the run without a budget; the image is that of whole steps."""
+    whole = settle(*method, "epochs=9", folder="whole")
+    runner.run(whole, Watch())
+    settings = settle(*method, f"evaluations={budget}", "epochs=9", folder="short")
+    record = runner.run(settings, Watch())
+    assert record.status == Status.COMPLETED and record.finished_early == minimise.SPENT
+    assert record.final.evaluations == budget
+    long, short = (table(each, "trace", TRACE_COLUMNS) for each in (whole, settings))
+    assert short == long[:budget]
+    assert record.final.loss in {float(row["loss"]) for row in long[: budget + 4]}
+
+
+def test_a_budget_stands_in_place_of_epochs_and_changes_no_other_name():
+    plain = compose.resolve(["optimizer=adam"])
+    assert "evaluations" not in identity.identity(plain)
+    spent = compose.resolve(["optimizer=adam", "evaluations=33", "steps_per_epoch=5"])
+    assert (spent.epochs, spent.evaluations) == (7, 33)
+    assert identity.identity(spent)["evaluations"] == 33
+    both = compose.resolve(["optimizer=adam", "evaluations=33", "epochs=3"])
+    assert both.epochs == 3
+    with pytest.raises(SettingsError, match="evaluations=0 must be at least 1"):
+        compose.resolve(["evaluations=0"])

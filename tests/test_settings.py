@@ -1,11 +1,14 @@
 """From arguments to frozen settings: choices, values, names of files, things from outside."""
 
+import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from nstbench.errors import SettingsError
@@ -222,6 +225,22 @@ def test_what_a_class_hands_on_to_its_base_can_be_given_but_has_no_default(here)
     assert "did you mean clip" in refused("optimizer=./my_opt.py:Derived", "optimizer.clp=1")
 
 
+def test_a_network_says_nothing_of_terms_that_the_objective_lacks():
+    arguments = ["extractor=alexnet", "objective=deep_dream", "objective.activation.layers=[conv5]"]
+    assert set(resolve(arguments).objective.terms) == {"activation", "variation"}
+    terms = resolve(["extractor=inception_v3", "objective=texture_synthesis"]).objective.terms
+    assert "content" not in terms and terms["style"]["layers"][0] == "mixed0"
+
+
+def test_the_text_of_a_style_statistic_is_a_part_of_a_run(here):
+    argument = ["objective.style.statistic=./my_loss.py:moments"]
+    file = here / "my_loss.py"
+    file.write_text("def moments(features):\n    return features\n")
+    first = identity.run_id(resolve(argument))
+    file.write_text("def moments(features):\n    return 2 * features\n")
+    assert identity.run_id(resolve(argument)) != first
+
+
 def test_its_place_is_no_part_of_a_run_but_its_text_is(here):
     first = resolve(["optimizer=./my_opt.py:Mine"])
     (here / "deeper").mkdir()
@@ -347,6 +366,59 @@ def test_paths_and_ways_of_running_are_no_part_of_the_identity(here):
     found = {identity.run_id(resolve([other])) for other in others}
     assert len(found) == len(others) and base not in found
     assert base.startswith("adam-lr0.02-e50x5-")
+
+
+@pytest.mark.parametrize(
+    ("same", "other"),
+    [
+        (["device=cpu"], ["device=cpu", "kernels=fast"]),
+        (["device=gpu:1"], ["device=gpu", "kernels=direct"]),
+        (["precision=float64"], ["precision=float64", "kernels=direct"]),
+    ],
+)
+def test_the_identity_holds_the_kernels_and_the_device_that_are_used(same, other):
+    chosen = [identity.identity(resolve(each)) for each in (same, other)]
+    assert chosen[0] == chosen[1] and chosen[0]["kernels"] != "auto"
+
+
+def test_runs_on_different_devices_have_different_names(monkeypatch):
+    """On a results folder that machines share. What `auto` is only the machine that runs knows."""
+    named = [["device=cpu"], ["device=gpu"], ["device=cpu", "kernels=direct"], []]
+    assert len({identity.run_id(resolve(each)) for each in named}) == 4
+    known = identity.identity(resolve([]))
+    assert (known["device"], known["kernels"]) == ("auto", "auto")
+    if importlib.util.find_spec("torch"):
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+        assert identity.identity(resolve([]))["kernels"] == "direct"
+
+
+def test_a_file_is_taken_whole_and_names_the_run(here):
+    """Twenty photos are told apart; runs of built-in pictures keep the names that they had."""
+    for name in ("me.png", "Größe (1).jpg"):
+        Image.new("RGB", (60, 40), color=(len(name), 0, 0)).save(here / name)
+    assert re.fullmatch("adam-lr0.02-e50x5-[0-9a-f]{8}", identity.run_id(resolve([])))
+    assert not resolve([]).keep_aspect and not resolve(["style=me.png"]).keep_aspect
+    mine = resolve(["content=me.png"])
+    assert mine.keep_aspect and not resolve(["content=me.png", "keep_aspect=false"]).keep_aspect
+    names = {
+        "adam-lr0.02-e50x5-me-brushwork": ["content=me.png"],
+        "adam-lr0.02-e50x5-cat-me": ["content=cat", "style=me.png"],
+        "adam-lr0.02-e50x5-Größe_1_-glass+wave": ["content=Größe (1).jpg", "style=[glass,wave]"],
+    }
+    for name, arguments in names.items():
+        assert identity.run_id(resolve(arguments)).rpartition("-")[0] == name
+    (here / "far").mkdir()
+    shutil.copy(here / "me.png", here / "far")
+    assert identity.run_id(resolve(["content=far/me.png"])) == identity.run_id(mine)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["optimizer.beta_1=5", "optimizer.beta_2=-0.1", "optimizer.beta_1=true", "optimizer.beta_1=x"],
+)
+def test_a_number_that_means_nothing_is_refused(argument):
+    with pytest.raises(SettingsError, match="must be a number from 0 to 1"):
+        resolve([argument])
 
 
 def test_the_reference_measures_every_run_alike():

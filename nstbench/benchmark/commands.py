@@ -6,7 +6,7 @@ What is heavy is imported in the worker's process; here are settings, tables and
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from nstbench.benchmark import (
     instances,
     output,
     reference,
+    seconds,
     standing,
     targets,
     tuning,
@@ -46,6 +47,7 @@ python -m nstbench benchmark optimizer=adam,lbfgs,./my_opt.py:MyAdam
   optimizer=...         names, dotted paths or files; left away: the benchmark's reference set
   trials=20             settings tried of each (20 extends 10); the benchmark's own by default
   lr=0.02  optimizer.beta_1=0.9  schedule=cosine      fixed instead of tuned, for all of them
+  workers=2             so many processes side by side, each on its share of the cores
   freeze=true           make the targets file from these optimizers, beside the benchmark's YAML
   out=results  device=auto  --config-dir DIR
 """
@@ -57,10 +59,10 @@ python -m nstbench score optimizer=./my_opt.py:MyAdam
   log evaluations, from 0 to 1, and half of its 95 % interval over pairs. Exit code 0; progress goes
   to standard error. With lr=... (and optimizer.<name>=...) that is used instead of tuned.
 
-  benchmark=small  trials=20  out=results  device=auto  --config-dir DIR
+  benchmark=small  trials=20  workers=1  out=results  device=auto  --config-dir DIR
 """
 COMMON = ("device",)  # settings of every run that change no number
-OWN = ("benchmark", "trials", "freeze", "out")
+OWN = ("benchmark", "trials", "workers", "freeze", "out")
 DEFAULT = "small"
 
 
@@ -74,6 +76,7 @@ class Request:
     out: Path  # where runs, tables and figures go: <out>/benchmark/<name>
     common: tuple[str, ...]  # settings of every run
     freeze: bool
+    workers: int = 1  # processes side by side
 
     @property
     def targets_file(self) -> Path:
@@ -133,7 +136,8 @@ def read(arguments: Sequence[str]) -> Request:
         else:
             of_optimizers.append(argument)
     name = own.get("benchmark", DEFAULT)
-    chosen = _with_trials(instances.load(name, folders), own.get("trials"))
+    chosen = instances.load(name, folders)
+    chosen = chosen.model_copy(update={"trials": _whole("trials", own, chosen.trials)})
     if not any(argument.startswith("optimizer=") for argument in of_optimizers):
         of_optimizers.insert(0, f"optimizer={','.join(chosen.reference)}")
     out = Path(own.get("out", "results")).expanduser() / "benchmark" / chosen.name
@@ -142,19 +146,20 @@ def read(arguments: Sequence[str]) -> Request:
     freeze = own.get("freeze", False)
     if not isinstance(freeze, bool):
         raise SettingsError(f"freeze={freeze} must be true or false")
-    return Request(chosen, instances.find(name, folders), found, out, tuple(common), freeze)
+    workers = _whole("workers", own, 1)
+    file = instances.find(name, folders)
+    return Request(chosen, file, found, out, tuple(common), freeze, workers)
 
 
-def _with_trials(chosen: Benchmark, trials: Any) -> Benchmark:
-    if trials is None:
-        return chosen
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        raise SettingsError(f"trials={trials} must be a whole number of at least 1")
-    return chosen.model_copy(update={"trials": trials})
+def _whole(name: str, own: Mapping[str, Any], default: int) -> int:
+    value = own.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingsError(f"{name}={value} must be a whole number of at least 1")
+    return value
 
 
 def _benchmark(request: Request) -> None:
-    with carry.Staying(_say) as staying:
+    with carry.Staying(_say, request.workers) as staying:
         tuned = tuning.tune(request.benchmark, request.competitors, request.common, staying)
         _tell_tuning(request.benchmark, tuned)
         standings, chosen = _stand(request, tuned, staying)
@@ -162,8 +167,9 @@ def _benchmark(request: Request) -> None:
         document = output.document(request.benchmark, tuned, standings, chosen)
         reference.write(request.reference_file, request.benchmark, document)
     archived = reference.load(request.reference_file, request.benchmark)
-    output.write(request.out, request.benchmark, tuned, standings, chosen, archived)
-    print(output.text(request.benchmark, tuned, standings, chosen), end="")
+    costs = seconds.per_evaluation(request.out.parents[1], request.competitors)
+    output.write(request.out, request.benchmark, tuned, standings, chosen, archived, costs)
+    print(output.text(request.benchmark, tuned, standings, chosen, costs), end="")
     print(request.out)
 
 
@@ -176,7 +182,7 @@ def _score(request: Request) -> None:
             f"benchmark={request.benchmark.name} has no frozen targets yet: "
             f"python -m nstbench benchmark benchmark={request.benchmark.name} freeze=true"
         )
-    with carry.Staying(_say) as staying:
+    with carry.Staying(_say, request.workers) as staying:
         if request.competitors[0].space:
             tuned = tuning.tune(request.benchmark, request.competitors, request.common, staying)
             _tell_tuning(request.benchmark, tuned)

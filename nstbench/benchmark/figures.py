@@ -1,7 +1,8 @@
 """The figures of a benchmark, the ECDF first: one function each, all drawn alike."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,18 @@ class Drawn:
     benchmark: Benchmark
     tuned: Sequence[Tuned]
     standings: Sequence[Standing]
-    looks: Mapping[str, Look]
+    labels: Mapping[str, str]  # by name
     archived: Sequence[Archived]  # of the reference set, without those that are here
 
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        known = presets.load()
+        wanted = {n: known.get(n) or presets.Preset(label) for n, label in self.labels.items()}
+        made = looks.assign(wanted)
+        return {name: made[name] for name in wanted}
+
     def label(self, name: str) -> str:
-        return next(t.competitor.label for t in self.tuned if t.competitor.name == name)
+        return self.labels[name]
 
     @property
     def searched(self) -> list[Tuned]:
@@ -54,13 +62,28 @@ def draw(
     """Every figure that these competitors give, as PNG, SVG and PDF in `folder`."""
     behind = [each for each in archived if each.name not in {here.name for here in standings}]
     order = sorted(standings, key=lambda each: -each.score.value)
-    drawn = Drawn(benchmark, tuned, order, _looks(tuned), behind)
+    labels = {each.competitor.name: each.competitor.label for each in tuned}
+    drawn = Drawn(benchmark, tuned, order, labels, behind)
     paths: list[Path] = []
     with looks.print_style():
         for figure in FIGURES:
             if figure.is_possible(drawn):
                 paths += _save(folder, figure, drawn)
     return paths
+
+
+def leaderboard(
+    folder: Path,
+    benchmark: Benchmark,
+    entries: Mapping[str, tuple[str, Standing]],
+    archived: Sequence[Archived],
+) -> list[Path]:
+    """The ECDF of labelled standings of any origin, the best first, as `ecdf-<benchmark>`."""
+    standings = [replace(stands, name=key) for key, (_, stands) in entries.items()]
+    labels = {key: label for key, (label, _) in entries.items()}
+    figure = replace(FIGURES[0], name=f"ecdf-{benchmark.name}")
+    with looks.print_style():
+        return _save(folder, figure, Drawn(benchmark, (), standings, labels, archived))
 
 
 @dataclass(frozen=True)
@@ -212,17 +235,6 @@ def _line(
         x, y, color=look.colour, linestyle=look.linestyle, marker=look.marker, label=label,
         linewidth=1.5, markersize=4, markevery=(place % every, every),
     )  # fmt: skip
-
-
-def _looks(tuned: Sequence[Tuned]) -> dict[str, Look]:
-    known = presets.load()
-    wanted = {
-        each.competitor.name: known.get(each.competitor.name)
-        or presets.Preset(label=each.competitor.label)
-        for each in tuned
-    }
-    made = looks.assign(wanted)
-    return {name: made[name] for name in wanted}
 
 
 def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:

@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nstbench.benchmark import best_of, standing
 from nstbench.benchmark.instances import Benchmark
 from nstbench.benchmark.reference import Archived
+from nstbench.benchmark.scoring import FixedTarget
 from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.targets import TargetSet
 from nstbench.benchmark.tuning import Trial, Tuned
@@ -17,6 +19,7 @@ from nstbench.files import replacing
 FORMAT = 1  # of scores.json
 WEAKNESS = "Targets are not frozen: they come from the optimizers here, and move with them."
 Row = Sequence[str]
+NO_SECONDS: Mapping[str, float] = MappingProxyType({})
 
 
 def write(
@@ -26,12 +29,16 @@ def write(
     standings: Sequence[Standing],
     targets: TargetSet,
     archived: Sequence[Archived] = (),
+    seconds: Mapping[str, float] = NO_SECONDS,
 ) -> None:
-    """Write everything into `folder`, figures last; `archived` stand in grey behind."""
+    """Write everything into `folder`, figures last; `archived` stand in grey behind.
+
+    `seconds` are those of an evaluation, by name, as far as they are known.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     whole = document(benchmark, tuned, standings, targets)
     _publish(folder / "scores.json", json.dumps(whole, indent=1) + "\n")
-    _publish(folder / "report.md", text(benchmark, tuned, standings, targets))
+    _publish(folder / "report.md", text(benchmark, tuned, standings, targets, seconds))
     from nstbench.benchmark import figures
 
     figures.draw(folder, benchmark, tuned, standings, archived)
@@ -64,6 +71,7 @@ def text(
     tuned: Sequence[Tuned],
     standings: Sequence[Standing],
     targets: TargetSet,
+    seconds: Mapping[str, float] = NO_SECONDS,
 ) -> str:
     """The tables, as Markdown."""
     of = {each.competitor.name: each for each in tuned}
@@ -72,9 +80,9 @@ def text(
         f"# {benchmark.name}: {benchmark.description}\n",
         "" if targets.frozen else f"{WEAKNESS}\n",
         f"Leading group: {', '.join(of[name].competitor.label for name in leaders)}.\n",
-        _table(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
+        markdown(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
         "\nLowest loss after so many evaluations, in multiples of the best known; median of runs\n",
-        _table(
+        markdown(
             ["optimizer", *map(str, benchmark.budgets)],
             [
                 [of[each.name].competitor.label, *(f"{value:.4g}" for value in each.budgets)]
@@ -82,11 +90,26 @@ def text(
             ],
         ),
         "\nEvaluations to a target: expected running time, in brackets the share of runs\n",
-        _table(
+        markdown(
             ["optimizer", *(f"{level:g}" for level in benchmark.levels)],
             [[of[each.name].competitor.label, *map(_fixed, each.levels)] for each in order],
         ),
     ]
+    timed = [each for each in order if each.name in seconds]
+    if timed:
+        parts += [
+            "\nThe same in seconds on this machine, by what `cost` measured of a step\n",
+            markdown(
+                ["optimizer", "an evaluation", *(f"{level:g}" for level in benchmark.levels)],
+                [
+                    [
+                        of[each.name].competitor.label, f"{1000 * seconds[each.name]:.1f} ms",
+                        *(_fixed(level, seconds[each.name]) for level in each.levels),
+                    ]
+                    for each in timed
+                ],
+            ),
+        ]  # fmt: skip
     return "\n".join(part for part in parts if part)
 
 
@@ -133,6 +156,7 @@ def _entry(stands: Standing, tuned: Tuned) -> dict[str, Any]:
         ],
         "budgets": _finite(list(stands.budgets)),
         "curve": [[evaluations, _finite(value)] for evaluations, value in stands.curve],
+        "runs": list(stands.runs),
         "failed_runs": stands.failures,
         "tuning": {
             "best": tuned.best.point,
@@ -171,18 +195,20 @@ def _score_row(stands: Standing, tuned: Tuned, leaders: Sequence[str]) -> Row:
     ]
 
 
-def _fixed(level: Any) -> str:
+def _fixed(level: FixedTarget, second: float | None = None) -> str:
+    """Expected evaluations, or seconds where one costs `second`, and how many runs succeed."""
     if math.isinf(level.expected):
         return "never"
     share = "" if level.success_rate == 1 else f" ({level.success_rate:.0%})"
-    return f"{level.expected:.0f}{share}"
+    amount = f"{level.expected:.0f}" if second is None else f"{level.expected * second:.2g}"
+    return amount + share
 
 
 def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _table(head: Row, rows: Sequence[Row]) -> str:
+def markdown(head: Row, rows: Sequence[Row]) -> str:
     """A Markdown table whose columns line up when it is read as it is."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = [" | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]

@@ -29,6 +29,7 @@ class Standing:
     budgets: tuple[float, ...]  # median loss / best known at each budget, over all runs
     curve: tuple[tuple[float, float], ...]  # the same at many (evaluations, median)
     failures: int  # runs that have no result
+    runs: tuple[str, ...]  # the identities of those that have one
 
 
 def score_runs(
@@ -83,6 +84,7 @@ def stand(name: str, benchmark: Benchmark, results: Results, chosen: TargetSet) 
         tuple(curve[budget] for budget in benchmark.budgets),
         tuple(curve.items()),
         failures,
+        tuple(one.id for of in results.values() for one in of if one is not None),
     )
 
 

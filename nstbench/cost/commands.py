@@ -1,4 +1,4 @@
-"""`python -m nstbench cost optimizer=a,b,... [name=value ...]`: count, time, decide, tell."""
+"""`python -m nstbench cost optimizer=a,b,... [lr=x,y,...]`: count, time, decide, tell."""
 
 import signal
 import sys
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from nstbench import errors
 
 HELP = """\
-python -m nstbench cost optimizer=a,b,... [name=value ...]: what an optimizer's step costs
+python -m nstbench cost optimizer=a,b,... [lr=x,y,...] [name=value ...]: what a step costs
 
   python -m nstbench cost optimizer=adam,adagrad,rmsprop size=256
   python -m nstbench cost optimizer=adam,./my_opt.py:MyAdam margin=0.005 minutes=20
+  python -m nstbench cost optimizer=rmsprop lr=0.02,0.001 size=256   (rates; with both: all of them)
   KERAS_BACKEND=jax python -m nstbench cost optimizer=adam,optax.adam lr=0.02
 
 Three instruments: arrays and bytes that an update moves, counted; the update alone, in

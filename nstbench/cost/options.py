@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nstbench import arguments as given
 from nstbench import errors
+from nstbench.cost.names import told_apart, with_rate
 from nstbench.settings.model import Settings
+
+VARIED = ("optimizer", "lr")  # settings that may have several values; their product competes
 
 
 class Options(BaseModel):
@@ -31,7 +34,7 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Competitor:
-    """An optimizer on the problem that all share; `key` tells it from every other one."""
+    """An optimizer at a rate on the problem that all share; `key` tells it from every other."""
 
     key: str
     label: str
@@ -63,22 +66,25 @@ def read(arguments: Sequence[str]) -> Request:
     from nstbench.settings import compose, values
 
     known = set(Options.model_fields)
-    own, rest, texts = {}, [], []
+    own, rest, varied = {}, [], {}
     for argument in given.joined(arguments):
         if given.is_flag(argument):
             raise errors.SettingsError(f"cost has no option {argument}; see cost --help")
         key, text = values.split(argument)
         if key in known:
             own[key] = values.read(key, text)
-        elif key == "optimizer":
-            texts = values.alternatives(key, text, lambda: compose.choices("optimizer"))
+        elif key in VARIED:
+            varied[key] = values.alternatives(key, text, lambda: compose.choices("optimizer"))
         else:
             _check_name(key, known)
             rest.append(argument)
-    if len(dict.fromkeys(texts)) < 2:
-        raise errors.SettingsError("cost compares optimizers: optimizer=adam,adagrad,...")
-    settings = [compose.resolve([f"optimizer={text}", *rest]) for text in dict.fromkeys(texts)]
-    return Request(_options(own), _competitors(settings))
+    several = [[f"{key}={text}" for text in dict.fromkeys(varied[key])] for key in varied]
+    competitors = _competitors([compose.resolve([*each, *rest]) for each in product(*several)])
+    if "optimizer" not in varied or len(competitors) < 2:
+        raise errors.SettingsError(
+            "cost compares optimizers or rates: optimizer=adam,adagrad or lr=0.02,0.001 (or both)"
+        )
+    return Request(_options(own), competitors)
 
 
 def _check_name(key: str, own: set[str]) -> None:
@@ -105,18 +111,15 @@ def _options(own: dict) -> Options:
 
 
 def _competitors(settings: Sequence[Settings]) -> tuple[Competitor, ...]:
-    """Competitors with keys, and with labels that differ: by the name, then by the key."""
+    """Competitors with keys, each key once, and with labels that differ."""
     from nstbench.settings import identity
 
-    keys = [_key(each, identity) for each in settings]
-    for names in (
-        [s.optimizer.label for s in settings],
-        [s.optimizer.name for s in settings],
-        keys,
-    ):
-        if len(set(names)) == len(names):
-            break
-    return tuple(map(Competitor, keys, names, settings))
+    by_key = {_key(each, identity): each for each in settings}
+    names = [
+        (each.optimizer.label, with_rate(each.optimizer.label, each.lr), each.optimizer.name, key)
+        for key, each in by_key.items()
+    ]
+    return tuple(map(Competitor, by_key, told_apart(names), by_key.values()))
 
 
 def _key(settings: Settings, identity) -> str:

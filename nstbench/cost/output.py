@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nstbench.cost.names import told_apart, with_rate
 from nstbench.cost.record import Counts, Method, Microseconds, Record
 from nstbench.cost.sequence import Decision, Estimate
 from nstbench.files import replacing
@@ -25,10 +26,9 @@ COLOURS = {
 
 
 def labels(record: Record) -> dict[str, str]:
-    """The name of each method by key; those that share one are told apart by their keys."""
-    given = {key: method.label for key, method in record.methods.items()}
-    shared = {label for label in given.values() if list(given.values()).count(label) > 1}
-    return {key: key if label in shared else label for key, label in given.items()}
+    """The name of each method by key; those that share one are told apart by rate, then by key."""
+    names = [(m.label, with_rate(m.label, m.lr), key) for key, m in record.methods.items()]
+    return dict(zip(record.methods, told_apart(names), strict=True))
 
 
 def verdicts(record: Record, margin: float, alpha: float) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def verdicts(record: Record, margin: float, alpha: float) -> list[dict[str, Any]
     for pair in sorted(record.pairs, key=lambda p: sorted(map(order.index, (p.a, p.b)))):
         turned = order.index(pair.a) > order.index(pair.b)
         a, b = (pair.b, pair.a) if turned else (pair.a, pair.b)
-        found = _turned(pair.estimate(alpha)) if turned else pair.estimate(alpha)
+        found = pair.estimate(alpha).turned() if turned else pair.estimate(alpha)
         update = _negative(pair.update) if turned and pair.update else pair.update
         row = {
             "a": a, "b": b, "label_a": names[a], "label_b": names[b],
@@ -205,10 +205,6 @@ def _between(low: float, high: float) -> str:
     if high <= 0:
         return f"between {percent(up, math.floor)} and {percent(down, math.ceil)} less than"
     return f"between {percent(down, math.ceil)} less and {percent(up, math.ceil)} more than"
-
-
-def _turned(found: Estimate) -> Estimate:
-    return Estimate(-found.centre, -found.high, -found.low, found.n)
 
 
 def _negative(found: Microseconds) -> Microseconds:

@@ -7,14 +7,16 @@ that optimizers that are asked for later join those that were measured before.
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nstbench.cost.options import Competitor
 from nstbench.cost.sequence import Estimate, estimate
 from nstbench.errors import RecordError
 from nstbench.files import replacing
+
+if TYPE_CHECKING:
+    from nstbench.cost.options import Competitor
 
 SCHEMA = 1
 FILE = "cost.json"
@@ -58,6 +60,7 @@ class Method(_Model):
     lr: float | None
     options: dict[str, Any]
     source: dict[str, str]
+    schedule: str = "constant"
     counts: Counts | None = None
     update: Microseconds | None = None  # above a step that updates nothing
     without_update: str | None = None  # why the update alone was not measured
@@ -98,17 +101,15 @@ class Record(_Model):
     visits: list[Visit] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)  # derived, for readers
 
-    def add(self, competitor: Competitor) -> Method:
-        """The method's entry, made where it is new; the label is the newest."""
+    def add(self, competitor: "Competitor") -> Method:
+        """The method's entry, made where it is new. Its label is the optimizer's alone."""
         settings = competitor.settings
         chosen = settings.optimizer
         made = Method(
-            name=chosen.name, label=competitor.label, target=chosen.target, lr=settings.lr,
-            options=chosen.options, source=chosen.source,
+            name=chosen.name, label=chosen.label, target=chosen.target, lr=settings.lr,
+            options=chosen.options, source=chosen.source, schedule=settings.schedule.name,
         )  # fmt: skip
-        entry = self.methods.setdefault(competitor.key, made)
-        entry.label = competitor.label
-        return entry
+        return self.methods.setdefault(competitor.key, made)
 
     def pair(self, a: str, b: str) -> Pair:
         """The comparison of two methods, made where it is new; it may be the one of b and a."""

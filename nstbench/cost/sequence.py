@@ -55,6 +55,10 @@ class Estimate:
     high: float
     n: int
 
+    def turned(self) -> "Estimate":
+        """The log ratio b/a."""
+        return Estimate(-self.centre, -self.high, -self.low, self.n)
+
     def decision(self, margin: float) -> Decision:
         """What the bounds decide; `margin` is a share, e.g. 0.01.
 

@@ -50,9 +50,10 @@ class Work:
         shape = self._content_shape()
         gradient = update.gradient_of(shape)
         makers = {each.key: self._maker(each) for each in self.request.competitors}
-        for key, make in makers.items():
-            self._say(f"counting what {self.record.methods[key].label} moves")
-            self.record.methods[key].counts = counts.count(make(), self.engine, gradient)
+        for each in self.request.competitors:
+            self._say(f"counting what {each.label} moves")
+            counted = counts.count(makers[each.key](), self.engine, gradient)
+            self.record.methods[each.key].counts = counted
         self._say("timing the updates alone")
         options = self.options
         found = update.measure(makers, self.engine, gradient, options.rounds, options.block_s)

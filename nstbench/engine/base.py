@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nstbench import errors
+from nstbench import errors, hardware
 from nstbench.engine import memory
 
 # terms(images (N, H, W, 3), parameters) -> the weighted terms of the loss by name, each (N,).
@@ -114,8 +114,6 @@ class SharedEngine:
     bfloat16 is for the network alone. float64 is for checking numbers, not for speed.
     """
 
-    uses_xla = True
-
     def __init__(self, device: str, precision: str, purpose: str = ""):
         self.device = device
         self.dtype = "float64" if precision == "float64" else "float32"
@@ -139,10 +137,8 @@ class SharedEngine:
 
     def kernels(self, chosen: str) -> str:
         """`direct` or `fast`; `auto` is fast where XLA compiles for a CPU, direct elsewhere."""
-        compiled_for_cpu = self.devices() == ["CPU"] and self.uses_xla
-        single = self.network_dtype == "float32"
-        automatic = "fast" if compiled_for_cpu and single else "direct"
-        return automatic if chosen == "auto" else chosen
+        kind = "cpu" if self.devices() == ["CPU"] else "gpu"
+        return hardware.kernels(chosen, kind, keras.backend.backend(), self.network_dtype)
 
     def once(self, function):
         return self.compile(function)

@@ -10,8 +10,6 @@ from nstbench.engine.base import SharedEngine, extra_arguments, project, total, 
 class TorchEngine(SharedEngine):
     """Eager PyTorch with autograd."""
 
-    uses_xla = False
-
     def __init__(self, device: str, precision: str, purpose: str = ""):
         if precision == "float64":
             raise errors.SettingsError(

@@ -13,7 +13,6 @@ from nstbench.errors import SettingsError
 from nstbench.optimizers import contract, keras_adapter, scipy_adapter, torch_adapter
 from nstbench.optimizers.schedules import Schedule
 
-RATES = ("learning_rate", "lr", "step_size", "max_lr", "max_learning_rate")
 # What the harness gives, by name, to an optimizer that asks for it.
 GIVEN = ("engine", "box", "schedule", "params", "name")
 TAKEN = "steps_of_schedule"  # in the state of an optimizer whose rate is set from outside
@@ -72,20 +71,6 @@ def create(
     return _called(found, lr, schedule, options, settings.box, engine)
 
 
-def describe(target: str) -> tuple[str | None, float | None, dict[str, Any]]:
-    """The rate's keyword, its default, and the hyperparameters' defaults, by the signature.
-
-    A keyword or default that is not there is None; a hyperparameter without default has
-    `inspect.Parameter.empty`. Raises `SettingsError`, in one line, for what cannot be found or
-    called.
-    """
-    found = look_up(target)
-    known = dict(found.known)
-    default = known.pop(found.rate, None) if found.rate else None
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    return found.rate, float(default) if is_number else None, known
-
-
 def look_up(target: str) -> Found:
     """The object behind `target` and what it can be told.
 
@@ -103,7 +88,7 @@ def look_up(target: str) -> Found:
     else:
         known = {n: v for n, v in _parameters(thing).items() if n not in GIVEN}
         takes_any = not isinstance(thing, type) and outside.takes_any(thing)
-    rate = next((name for name in RATES if name in known), None)
+    rate = next((name for name in outside.RATES if name in known), None)
     return Found(target, thing, rate, known, takes_any)
 
 

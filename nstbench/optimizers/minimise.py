@@ -5,6 +5,7 @@ and the state for a checkpoint are here, so that an adapter holds nothing but it
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from nstbench.optimizers.contract import Evaluation, Optimizer
 from nstbench.transfer.objective import Objective
 
 NOT_FINITE = "the loss is not finite"
+SPENT = "its budget of evaluations is spent"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Minimisation(Protocol):
     @property
     def image(self) -> np.ndarray:
         """The image now, `(H, W, 3)`: the point that the optimizer would hand over."""
+
+    def allow(self, evaluations: int | None) -> None:
+        """End after so many evaluations in all, inside a step if need be; None: without end."""
 
     def warm_up(self) -> None:
         """Trace and compile what a step needs; leaves the state as it was."""
@@ -84,6 +89,7 @@ class _Fused:
             objective.terms, objective.parameters, optimizer, self._image, box
         )
         self._taken = 0
+        self._most: float = math.inf
         # A method that averages its iterates is measured at the average.
         point = getattr(optimizer, "evaluation_point", None)
         self._point = (lambda: project(point(self._image), box)) if point else None
@@ -93,10 +99,14 @@ class _Fused:
         value = self._point() if self._point else self._image.value
         return np.array(ops.convert_to_numpy(value))
 
+    def allow(self, evaluations: int | None) -> None:
+        self._most = math.inf if evaluations is None else evaluations
+
     def warm_up(self) -> None:
         self._probe()
 
     def advance(self, steps: int) -> Epoch:
+        steps = int(min(steps, self._most - self._taken))
         # Device values are gathered and read once at the end: a wait per step would cost an
         # accelerator more than the step's own launch.
         results = [self._step() for _ in range(steps)]
@@ -106,7 +116,7 @@ class _Fused:
             _plain(self._engine.to_numpy(values), number, number)
             for number, values in zip(numbers, results, strict=True)
         )
-        return Epoch(evaluations, evaluations)
+        return Epoch(evaluations, evaluations, SPENT if self._taken >= self._most else None)
 
     def evaluate(self) -> Evaluation:
         return _plain(self._engine.to_numpy(self._probe(at_point=True)), self._taken, self._taken)
@@ -142,6 +152,10 @@ class _NotFinite(Exception):
     """Ends a step at the point where the loss is not finite."""
 
 
+class _Spent(Exception):
+    """Ends a step that asks for more evaluations than are left; the image stays where it was."""
+
+
 class _Stepwise:
     """An optimizer of the contract, which asks for its evaluations."""
 
@@ -154,6 +168,7 @@ class _Stepwise:
         self._made: list[tuple[Any, Evaluation]] = []  # of the step under way, with their points
         self._known: Evaluation | None = None  # at the image, where the last step made one there
         self._finished: str | None = None
+        self._most: float = math.inf
 
     @property
     def resumable(self) -> bool:
@@ -162,6 +177,9 @@ class _Stepwise:
     @property
     def image(self) -> np.ndarray:
         return np.array(ops.convert_to_numpy(self._x))[0]
+
+    def allow(self, evaluations: int | None) -> None:
+        self._most = math.inf if evaluations is None else evaluations
 
     def warm_up(self) -> None:
         """One evaluation and, where a step leaves nothing behind, one step: neither is kept."""
@@ -225,12 +243,18 @@ class _Stepwise:
             self._x = project(x, self._box)
         except _NotFinite:
             self._x, self._finished = self._made[-1][0], NOT_FINITE
+        except _Spent:
+            self._finished = SPENT
+        if self._count >= self._most and not self._finished:
+            self._finished = SPENT
         began = self._known or self._made[0][1]
         self._known = self._at(self._x)
         return replace(began, step=self._steps)
 
     def _evaluate(self, x):
         """What the optimizer is given as `evaluate`: x (1, H, W, 3) -> (Evaluation, gradient)."""
+        if self._count >= self._most:
+            raise _Spent
         values, gradient = self._values(x)
         self._count += 1
         evaluation = _plain(self._engine.to_numpy(values), self._count, self._steps)

@@ -7,11 +7,13 @@ is thus a multiple of 1/255, and the `content.png` that a run saves is exactly w
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from nstbench.errors import ImageError, unknown
 from nstbench.files import replacing
@@ -53,6 +55,11 @@ def builtin_styles() -> tuple[str, ...]:
     return painted.STYLES
 
 
+def is_builtin(name: str) -> bool:
+    """Whether `name` is a picture that nstbench brings along, and no file's."""
+    return name in (*builtin_contents(), *builtin_styles())
+
+
 def load(source: Source, size: int, keep_aspect: bool = False) -> Picture:
     """The picture `source` fitted to `size`.
 
@@ -84,7 +91,7 @@ def check(source: str | Path, size: int | None = None, keep_aspect: bool = False
     In milliseconds: nothing is decoded or painted. A file that is cut short or damaged behind its
     header is found by `load` only. Without a `size` the fitted sides are not looked at.
     """
-    if source in (*builtin_contents(), *builtin_styles()):
+    if isinstance(source, str) and is_builtin(source):
         return
     with _open_file(source) as image:
         _check_sides(_name(source), image.size)
@@ -114,10 +121,26 @@ def in_folder(folder: str) -> list[str]:
     return found
 
 
-def save(path: str | Path, pixels: np.ndarray) -> None:
-    """Write (H, W, 3) floats in [0, 1] as 8-bit PNG, atomically: never half a file at `path`."""
+def save(path: str | Path, pixels: np.ndarray, text: Mapping[str, str] | None = None) -> None:
+    """Write (H, W, 3) floats in [0, 1] as 8-bit PNG, atomically: never half a file at `path`.
+
+    `text` goes into the file, each value under its key (Latin-1, at most 79 letters).
+    """
+    said = PngInfo()
+    for key, value in (text or {}).items():
+        said.add_itxt(key, value)
     with replacing(Path(path)) as temporary:
-        Image.fromarray(to_uint8(pixels)).save(temporary, format="PNG")
+        Image.fromarray(to_uint8(pixels)).save(temporary, format="PNG", pnginfo=said)
+
+
+def text_in(path: str | Path, key: str) -> str | None:
+    """The text that a picture carries under `key`; None where it has none.
+
+    Raises ImageError for what is no picture.
+    """
+    with _open_file(path) as image:
+        text = image.info.get(key)
+    return text if isinstance(text, str) else None
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -162,6 +185,9 @@ def _open(source: Source) -> tuple[str, Image.Image]:
 
 
 def _name(source: str | Path) -> str:
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise ImageError(f"a {kind} is no picture; a name, a path, an array, a Pillow image are")
     return shown(Path(source).name)
 
 

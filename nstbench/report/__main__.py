@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,15 +24,27 @@ def main(arguments: Sequence[str], program: str = "python -m nstbench.report") -
     chosen = _parser(program).parse_args(arguments)
     axes = AXES if chosen.over == "all" else (chosen.over,)
     name = program.removeprefix("python -m ")
-    return errors.exit_code(name, lambda: _report(chosen.results, axes, chosen.claims))
+    packs = [path for path in chosen.results if path.suffix == ".zip"]
+    folders = [path for path in chosen.results if path not in packs] or [_default(packs)]
+    if len(folders) > 1:
+        print(f"{name}: one folder of results, and packs (.zip), can be reported", file=sys.stderr)
+        return 2
+    return errors.exit_code(name, lambda: _report(folders[0], packs, axes, chosen.claims))
+
+
+def _default(packs: Sequence[Path]) -> Path:
+    """Packs are shown beside the reference, where it is there."""
+    results = Path("results")
+    return results / "reference" if packs and (results / "reference").is_dir() else results
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Figures, tables, verdicts and a page from RESULTS/runs, in RESULTS/report.",
+        description="Figures, tables, verdicts and a page from RESULTS/runs, in RESULTS/report; "
+        "runs in packs are shown beside them (by default beside results/reference).",
     )
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("results", nargs="*", type=Path, metavar="RESULTS | PACK.zip")
     parser.add_argument(
         "--over", choices=("all", *AXES), default="all", help="horizontal axis of the loss curves"
     )
@@ -44,17 +57,34 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _report(results: Path, axes: tuple[str, ...], claims: Path | None) -> None:
-    from nstbench.report.data import reader, settings
+def _report(
+    results: Path, packs: Sequence[Path], axes: tuple[str, ...], claims: Path | None
+) -> None:
+    from nstbench.report.data import reader, scores, settings
 
     chosen = settings.load(claims)
-    found = reader.read(results)
-    if not found.runs:
-        raise SettingsError(_nothing(results, found))
-    # Only now what draws, which takes a second to import.
-    from nstbench.report import build
+    with ExitStack() as opened:  # what a pack holds is drawn from its own files
+        found = reader.read(results)
+        for path in packs:
+            found = _beside(found, path, opened)
+        if not found.runs and not (results / scores.FILE).is_file():
+            raise SettingsError(_nothing(results, found))
+        # Only now what draws, which takes a second to import.
+        from nstbench.report import build
 
-    _summarise(results, build.build(results, found, chosen, axes))
+        _summarise(results, build.build(results, found, chosen, axes))
+
+
+def _beside(found: "Runs", path: Path, opened: ExitStack) -> "Runs":
+    """`found` and the runs of a pack that are not among them."""
+    from nstbench.benchmark import packs
+    from nstbench.report.data import reader
+
+    more = reader.read(opened.enter_context(packs.opened(path)).folder)
+    here = {run.id for run in found.runs}
+    new = [run for run in more.runs if run.id not in here]
+    print(f"{path}: {len(new)} runs, {len(more.runs) - len(new)} more are here already")
+    return reader.Runs([*found.runs, *new], [*found.damaged, *more.damaged])
 
 
 def _nothing(results: Path, found: "Runs") -> str:

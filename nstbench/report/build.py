@@ -11,7 +11,7 @@ from nstbench.report.page import page
 from nstbench.report.page.section import Findings, Section, find, sections
 from nstbench.report.tables import table
 
-MOST_SERIES = 14  # of one printed figure; more cannot be told apart, the page can hide some
+MOST_PRINTED = 4  # problems whose figures are printed, too; the page has more
 
 
 def build(
@@ -32,15 +32,14 @@ def build(
 
 def _draw(made: Sequence[Section], findings: Findings, folder: Path, axes: Sequence[str]) -> None:
     """Every figure as PNG, SVG and PDF, curves over `axes`."""
+    left_out = {ranking.group.title for ranking in findings.rankings[MOST_PRINTED:]}
     with print_style():
         for section in made:
-            if section.ratios:
-                draw.save(draw.draw_ratios(section.ratios), folder / section.ratios.name)
             for plot in section.plots:
-                if len(plot.series) <= MOST_SERIES:
+                if plot.problem not in left_out:
                     draw.save_plot(plot, folder, findings.looks, axes)
             for sheet in section.sheets:
-                draw.save(draw.draw_sheet(sheet), folder / sheet.name)
+                draw.save(draw.draw_sheet(sheet), folder / sheet.name, draw.OF_PICTURES)
 
 
 def _clear(folder: Path) -> None:

@@ -13,7 +13,6 @@ from nstbench.run.setup import Setup
 from nstbench.run.setup import optimizer as make_optimizer
 from nstbench.settings import identity
 from nstbench.settings.model import Settings
-from nstbench.transfer import problem as problems
 
 if TYPE_CHECKING:
     from nstbench.optimizers.minimise import Minimisation
@@ -65,7 +64,7 @@ class Kept(Setup):
     def minimisation(
         self, settings: Settings, engine: Engine, problem: "Problem"
     ) -> "Minimisation":
-        start = problems.start_image(settings, problem.content.pixels)
+        start = self.start(settings, problem)
         box, objective = settings.optimizer.box, problem.objective
         optimizer = make_optimizer(settings, engine)
         shared = _OnceCompiled(engine, self._of_problem)
@@ -119,7 +118,7 @@ class _NotCompiling:
 def problem_key(settings: Settings) -> str:
     """Equal for settings of one problem: same pictures under the same names, same objective."""
     chosen = identity.identity(settings)
-    names = [settings.content, settings.style, settings.weights]
+    names = [settings.content, settings.style, settings.weights, settings.device]
     return identity.digest([names, {name: chosen[name] for name in PROBLEM}])
 
 

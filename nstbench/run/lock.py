@@ -21,6 +21,8 @@ import hashlib
 import json
 import os
 import random
+import stat
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -32,6 +34,8 @@ import psutil
 from nstbench.errors import LockedError, RecordError
 
 HEARTBEAT_S = 5.0
+SAID_S = 5.0  # a longer wait is announced
+LARGEST_PID = 2**31  # what a system call takes
 SILENCE_S = 60.0  # ten heartbeats and more: NFS may hold attributes back for half a minute
 
 
@@ -112,6 +116,10 @@ class Lock:
     def check(self) -> None:
         """Raise `LockedError` if this process stood still, was taken for dead and lost the lock."""
         if self._path is None or _text(self._path) != self._note:
+            if not self.directory.is_dir():
+                raise RecordError(
+                    f"{self.directory} was deleted or moved while the run wrote to it"
+                )
             raise LockedError(f"{self.directory} was taken over while this process stood still")
 
     def release(self) -> None:
@@ -136,7 +144,8 @@ class Lock:
             mine.unlink(missing_ok=True)
             return False
         for path in dead:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # another user's, in a folder of theirs
+                path.unlink(missing_ok=True)
         self._path = mine
         return True
 
@@ -150,8 +159,12 @@ class Lock:
 
 def _notes(directory: Path) -> dict[Path, int]:
     """The notes in `directory` with their modification times in ns: names are used again."""
-    with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith("lock.")]
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith("lock.")]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise RecordError(f"cannot read {directory}: {reason(error)}") from error
     found = {
         directory / name: _modified(directory / name) for name in names if name[5:].isdecimal()
     }
@@ -182,17 +195,19 @@ def _create(path: Path, note: str) -> bool:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return None
 
 
 def _read(path: Path) -> Owner | None:
-    """The owner in a note; None when its process was killed before it had written it."""
+    """The owner in a note; None for one of another form, or not written to its end."""
     try:
-        return Owner(**json.loads(_text(path) or ""))
-    except (ValueError, TypeError):
+        owner = Owner(**json.loads(_text(path) or ""))
+    except (ValueError, TypeError, RecursionError):
         return None
+    is_process = type(owner.pid) is int and 0 < owner.pid < LARGEST_PID
+    return owner if is_process else None
 
 
 def _is_alive(path: Path, heartbeat_s: float, silence_s: float) -> bool:
@@ -209,6 +224,9 @@ def _beats(path: Path, heartbeat_s: float, silence_s: float) -> bool:
         return False
     seeming_age = time.time() - first / 1e9
     patience = min(max(silence_s - seeming_age, 2 * heartbeat_s), silence_s)
+    if patience > SAID_S:
+        text = f"watching {path} for up to {patience:.0f} s: does its owner still live?"
+        print(f"nstbench: {text}", file=sys.stderr, flush=True)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         time.sleep(min(1.0, heartbeat_s / 5))
@@ -219,10 +237,18 @@ def _beats(path: Path, heartbeat_s: float, silence_s: float) -> bool:
 
 
 def _modified(path: Path) -> int | None:
-    """Modification time in ns; opened first, as NFS looks behind its attribute cache only then."""
+    """Modification time in ns; None where it is gone.
+
+    Opened first, as NFS looks behind its attribute cache only then; a note that is another user's
+    may be closed to this one. Raises `RecordError` for what is no file: nobody's, and in the way.
+    """
     try:
-        with open(path, "rb") as file:
-            return os.fstat(file.fileno()).st_mtime_ns
+        state = os.stat(path)
+        if not stat.S_ISREG(state.st_mode):
+            raise RecordError(f"{path} is no file, but in the place of a lock; move it away")
+        with contextlib.suppress(PermissionError), open(path, "rb") as file:
+            state = os.fstat(file.fileno())
+        return state.st_mtime_ns
     except OSError:
         return None
 

@@ -9,12 +9,11 @@ from typing import Any
 from nstbench.errors import SettingsError
 from nstbench.optimizers import minimise
 from nstbench.optimizers.contract import Evaluation
-from nstbench.pictures import images
 from nstbench.run import result, schema
 from nstbench.run.checkpoint import Counters
 from nstbench.run.clock import Clocks
 from nstbench.run.listener import Listener
-from nstbench.run.record import RunDirectory
+from nstbench.run.record import RunDirectory, save_picture
 from nstbench.run.schema import RunRecord, Status
 from nstbench.run.session import Session
 from nstbench.run.setup import Setup
@@ -132,7 +131,7 @@ class _Loop:
         every = self._settings.snapshots
         if every and counters.epoch % every == 0:
             path = session.directory.frame_path(counters.epoch)
-            images.save(path, session.shown(self._minimisation.image))
+            save_picture(path, session.shown(self._minimisation.image))
         session.listener.epoch(row)
 
     def _save(self, force: bool) -> None:

@@ -1,5 +1,6 @@
 """What a person sees of a run: a live line on a terminal, now and then a line in a log."""
 
+import faulthandler
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from nstbench.errors import NstbenchError
+from nstbench.run.record import start_loss
 from nstbench.run.schema import RunRecord, Status
 from nstbench.settings.model import Settings
 
@@ -24,8 +26,8 @@ LOG_EVERY_S = 15.0  # seconds between two lines of a log
 class Progress:
     """A `Listener` that draws with rich on a terminal and prints plain lines elsewhere."""
 
-    def __init__(self, settings: Settings, console: Console | None = None):
-        self._settings = settings
+    def __init__(self, settings: Settings, console: Console | None = None, noun: str = "epoch"):
+        self._settings, self._noun = settings, noun
         self._console = console or Console(stderr=True)
         self._bars = Bars(
             TextColumn("{task.description}"),
@@ -61,7 +63,7 @@ class Progress:
         settings = self._settings
         seconds = row["optimise_s"] / max(row["evaluations"], 1)
         facts = f"loss {row['loss']:.4g}  {seconds:.3f} s/evaluation"
-        where = f"epoch {row['epoch']}/{settings.epochs}"
+        where = f"{self._noun} {row['epoch']}/{settings.epochs}"
         self._bars.update(
             self._task,
             description=where,
@@ -81,7 +83,8 @@ class Progress:
         self._bars.stop()
         console = Console()
         if already:
-            console.print(f"This run is complete already ({record.status}); force=true repeats it.")
+            how = f"{record.status} on {_device(record)}"
+            console.print(f"This run is complete already ({how}); force=true repeats it.")
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, value in _facts(record, directory):
             table.add_row(name, value)
@@ -95,6 +98,13 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
+def _device(record: RunRecord) -> str:
+    """What a run was computed on: "CPU, fast kernels"."""
+    used = record.machine
+    kernels = f", {used['kernels']} kernels" if used.get("kernels") else ""
+    return " and ".join(used.get("devices") or ["an unknown device"]) + kernels
+
+
 def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
     facts = [("status", str(record.status))]
     if record.error:
@@ -104,7 +114,15 @@ def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
     if record.final:
         final = record.final
         loss = "not finite" if final.loss is None else f"{final.loss:.6g}"
-        facts.append(("loss", f"{loss} after {final.steps} steps, {final.evaluations} evaluations"))
+        start = start_loss(directory)
+        above = (
+            f" (above its start, {start:.6g})"
+            if start is not None and (final.loss or 0) > start
+            else ""
+        )
+        facts.append(
+            ("loss", f"{loss}{above} after {final.steps} steps, {final.evaluations} evaluations")
+        )
     if record.clocks and record.final and record.final.evaluations:
         each = record.clocks.optimise_s / record.final.evaluations
         facts.append(("time", f"{record.clocks.total_s:.1f} s in all, {each:.3f} s per evaluation"))
@@ -122,11 +140,14 @@ def quiet_start() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     screen = os.dup(2)
+    is_first = not faulthandler.is_enabled()
+    if is_first:  # an abort of that side's (no memory, say) is seen
+        faulthandler.enable(screen, all_threads=False)
     with tempfile.TemporaryFile() as hidden:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except NstbenchError:  # says in one line what is wrong
+        except (NstbenchError, KeyboardInterrupt):  # says in one line what is wrong
             raise
         except BaseException:
             hidden.seek(0)
@@ -134,4 +155,6 @@ def quiet_start() -> Iterator[None]:
             raise
         finally:
             os.dup2(screen, 2)
+            if is_first:
+                faulthandler.disable()
             os.close(screen)

@@ -7,9 +7,11 @@ from typing import Any
 
 from nstbench import outside
 from nstbench.engine.base import Engine
+from nstbench.errors import RecordError
 from nstbench.pictures.images import Picture
 from nstbench.run import machine, schema
-from nstbench.settings import identity
+from nstbench.run.lock import reason
+from nstbench.settings import identity, targets
 from nstbench.settings.model import Settings
 from nstbench.transfer.problem import Problem
 
@@ -60,9 +62,18 @@ def versions(settings: Settings) -> dict[str, str | None]:
     return machine.versions() | own
 
 
-def keep_source(settings: Settings, directory: Path) -> None:
-    """Copy the file that defines an optimizer of no package into the run directory."""
-    if "sha256" in settings.optimizer.source:
-        file = outside.source_file(settings.optimizer.target)
-        if file is not None and file.is_file():
-            shutil.copyfile(file, directory / file.name)
+def keep_sources(settings: Settings, directory: Path) -> None:
+    """Copy every file of no package that a setting names code of into the run directory.
+
+    Raises `RecordError` where it cannot be written.
+    """
+    sections = [section.model_dump() for section in (settings.schedule, settings.extractor)]
+    sections += [{"target": settings.optimizer.target}, *settings.objective.terms.values()]
+    for target in {section.get(key) for section in sections for key in outside.CODE}:
+        if target and outside.is_path(target) and "sha256" in targets.source(target):
+            file = outside.source_file(target)
+            assert file is not None  # its digest was taken
+            try:
+                shutil.copyfile(file, directory / file.name)
+            except OSError as error:
+                raise RecordError(f"cannot keep {file.name}: {reason(error)}") from error

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from nstbench.errors import RecordError
 from nstbench.files import TEMPORARY, replacing
+from nstbench.pictures import images
 from nstbench.run import migrate
 from nstbench.run.lock import Lock, reason
 from nstbench.run.schema import SCHEMA_VERSION, RunRecord, epoch_columns, trace_columns
@@ -33,6 +35,14 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with replacing(Path(path)) as temporary, open(temporary, "wb") as file:
             write(file)
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {reason(error)}") from error
+
+
+def save_picture(path: Path, pixels: np.ndarray, text: Mapping[str, str] | None = None) -> None:
+    """`images.save`; where the system refuses that, `RecordError` says why."""
+    try:
+        images.save(path, pixels, text)
     except OSError as error:
         raise RecordError(f"cannot write {path}: {reason(error)}") from error
 
@@ -104,6 +114,14 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return list(csv.DictReader(lines[1:], fieldnames=names))
 
 
+def start_loss(directory: Path) -> float | None:
+    """The loss before a run's first update; None where it is not on record."""
+    with suppress(RecordError, ValueError, KeyError):
+        for row in read_rows(directory / "trace.csv", ()):
+            return float(row["loss"])
+    return None
+
+
 def snapshots(directory: Path, epochs: int) -> dict[int, Path]:
     """Pictures that a run of `epochs` epochs kept, by epoch: 0 its start, the last its result."""
     kept = {}
@@ -134,13 +152,17 @@ class RunDirectory:
         except OSError as error:
             raise RecordError(f"cannot make {self.path}: {reason(error)}") from error
         self._lock.acquire()
-        for leftover in self.path.rglob(f"*{TEMPORARY}"):
-            leftover.unlink(missing_ok=True)
+        for folder in (self.path, self.path / "frames"):
+            for leftover in folder.glob(f".*.[0-9]*{TEMPORARY}"):  # named by `files.replacing`
+                with suppress(OSError):
+                    leftover.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._close_tables()
         self._lock.release()
+        with suppress(OSError):  # not empty, as a rule
+            self.path.rmdir()
 
     def read_record(self) -> RunRecord | None:
         return read_record(self.path)
@@ -208,9 +230,19 @@ class RunDirectory:
         self._close_tables()
         names = ("run.json", "checkpoint.npz", "epochs.csv", "trace.csv", "image.png")
         for path in [self.path / name for name in names] + list(self.path.glob("frames/*.png")):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise RecordError(f"cannot replace {path}: {reason(error)}") from error
+
+    def picture_path(self) -> Path:
+        """Where the run's picture is to be written."""
+        self._lock.check()
+        return self.path / "image.png"
 
     def frame_path(self, epoch: int) -> Path:
+        """Where a snapshot is to be written."""
+        self._lock.check()
         folder = self.path / "frames"
         try:
             folder.mkdir(exist_ok=True)
@@ -282,7 +314,10 @@ class _Table:
 
     def _write(self, data: bytes) -> None:
         """Write all of `data` or none of it."""
-        whole = os.fstat(self._file).st_size
+        state = os.fstat(self._file)
+        if not state.st_nlink:
+            raise RecordError(f"{self.path} was deleted while the run wrote to it")
+        whole = state.st_size
         try:
             while data:
                 data = data[os.write(self._file, data) :]

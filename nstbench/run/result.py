@@ -6,9 +6,9 @@ import numpy as np
 
 from nstbench.errors import WeightsError
 from nstbench.optimizers.contract import Evaluation
-from nstbench.pictures import images
-from nstbench.run import schema
+from nstbench.run import provenance, recipe, schema
 from nstbench.run.quality import quality
+from nstbench.run.record import save_picture
 from nstbench.run.schema import Status
 from nstbench.run.session import Session
 from nstbench.settings import compose
@@ -27,7 +27,9 @@ def publish(session: Session) -> None:
         }
     with session.clocks.measure("io"):
         if np.isfinite(pixels).all():
-            images.save(session.directory.path / "image.png", shown)
+            facts = provenance.of_problem(session.settings, session.problem)
+            text = recipe.as_text(recipe.of(session.settings, facts))
+            save_picture(session.directory.picture_path(), shown, text)
     if session.status == Status.RUNNING:
         session.status = Status.COMPLETED
     session.directory.write_record(session.record(**results))

@@ -1,11 +1,13 @@
 """What a run directory holds: the names and types that writer and reader share.
 
-A run directory is `results/runs/<optimizer>-lr<lr>-e<epochs>x<steps>-<hash8>/` with
+A run directory is `results/runs/<optimizer>-lr<lr>-e<epochs>x<steps>-<hash8>/` (see
+`settings.identity`) with
 
 - `run.json`     one `RunRecord`, replaced atomically, rewritten only when the status changes
 - `epochs.csv`   one row per epoch, columns `epoch_columns(terms)`
 - `trace.csv`    one row per evaluation, columns `trace_columns(terms)`
-- `image.png`    the result; `content.png` and `style.png` are the fitted inputs
+- `image.png`    the result, with its recipe as text; `content.png` and `style.png` are the fitted
+  inputs
 - `frames/epoch_00010.png` ... snapshots, when asked for
 - `checkpoint.npz`  image, optimizer state and counters of a run that is not yet complete
 - the optimizer's own file, where it belongs to no installed package

@@ -10,7 +10,7 @@ from nstbench.run import checkpoint, machine, provenance, schema
 from nstbench.run.checkpoint import Counters
 from nstbench.run.clock import Clocks
 from nstbench.run.listener import Listener
-from nstbench.run.record import RunDirectory
+from nstbench.run.record import RunDirectory, save_picture
 from nstbench.run.schema import RunRecord, Status
 from nstbench.run.setup import Setup
 from nstbench.settings import identity
@@ -41,6 +41,7 @@ class Session:
         with self.clocks.measure("compile"), self.engine.scope():
             self.problem = setup.problem(settings, self.engine, listener.download)
             self.minimisation = setup.minimisation(settings, self.engine, self.problem)
+            self.minimisation.allow(settings.evaluations)
         with self.clocks.measure("io"):
             self.counters = self._restored() or self._fresh()
             self._begin()
@@ -78,13 +79,13 @@ class Session:
     def _begin(self) -> None:
         directory = self.directory
         directory.start_rows(self.counters.epoch, self.terms)
-        images.save(directory.path / "content.png", self.problem.content.pixels)
+        save_picture(directory.path / "content.png", self.problem.content.pixels)
         for number, style in enumerate(self.problem.styles):
             name = "style.png" if number == 0 else f"style_{number + 1}.png"
-            images.save(directory.path / name, style.pixels)
-        provenance.keep_source(self.settings, directory.path)
+            save_picture(directory.path / name, style.pixels)
+        provenance.keep_sources(self.settings, directory.path)
         if self.settings.snapshots and self.counters.epoch == 0:
-            images.save(directory.frame_path(0), self.shown(self.minimisation.image))
+            save_picture(directory.frame_path(0), self.shown(self.minimisation.image))
         directory.write_record(self.record())
 
     def save_checkpoint(self) -> None:

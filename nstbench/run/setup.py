@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nstbench import engine as engines
 from nstbench.engine.base import Engine
 from nstbench.optimizers import find, minimise, schedules
@@ -37,9 +39,12 @@ class Setup:
         self, settings: Settings, engine: Engine, problem: "Problem"
     ) -> "Minimisation":
         """Raises `SettingsError` where the optimizer cannot be made."""
-        start = problems.start_image(settings, problem.content.pixels)
-        box = settings.optimizer.box
+        start, box = self.start(settings, problem), settings.optimizer.box
         return minimise.create(engine, problem.objective, start, optimizer(settings, engine), box)
+
+    def start(self, settings: Settings, problem: "Problem") -> np.ndarray:
+        """The image that the minimisation starts from, (H, W, 3)."""
+        return problems.start_image(settings, problem.content.pixels)
 
     def reference(self, settings: Settings, problem: "Problem", engine: Engine) -> "Objective":
         """`problem`'s pictures under the objective and network of `settings`, for a single look."""

@@ -7,6 +7,7 @@ what stands on a command line or in a file's name.
 
 import copy
 import functools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from nstbench.arguments import CONFIG_DIR
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
 from nstbench.networks.names import DEFAULT_LAYERS, application_names, is_application
+from nstbench.pictures import images
 from nstbench.settings import hints, sections, values
 from nstbench.settings.model import ObjectiveSettings, Settings
 from nstbench.settings.values import GROUPS
@@ -54,6 +56,8 @@ def resolve(arguments: Sequence[str]) -> Settings:
     tree, chosen = _composed(given)
     for key, value in given.values.items():
         _lay(tree, key, value, given.values)
+    if tree["keep_aspect"] is None:
+        tree["keep_aspect"] = not images.is_builtin(tree["content"])
     rate = given.values.get("lr", given.values.get("optimizer.lr"))
     optimizer, lr = sections.optimizer(
         tree.pop("optimizer"), chosen["optimizer"], backend, rate, tree.pop("lr")
@@ -61,7 +65,7 @@ def resolve(arguments: Sequence[str]) -> Settings:
     schedule = sections.schedule(tree.pop("schedule"), chosen["schedule"])
     if schedule.target is not None and lr is None:
         raise SettingsError(f"{optimizer.target} has no rate that schedule={schedule.name} changes")
-    terms = {name: term for name, term in tree.pop("objective").items() if term is not None}
+    terms = _terms(tree.pop("objective"), chosen["objective"])
     if chosen["extractor"].is_outside:
         _ask_for_layers(terms, given.values)
     try:
@@ -79,8 +83,14 @@ def resolve(arguments: Sequence[str]) -> Settings:
         checked = Settings.model_validate(made)
     except ValidationError as error:
         raise hints.invalid(error) from None
-    epochs = max(1, round(checked.epochs * checked.epochs_scale))
-    return checked.model_copy(update={"epochs": epochs})
+    return checked.model_copy(update={"epochs": _epochs(checked, "epochs" in given.values)})
+
+
+def _epochs(settings: Settings, are_given: bool) -> int:
+    """Scaled; as many as a budget of evaluations could last where it stands in their place."""
+    if settings.evaluations is not None and not are_given:
+        return math.ceil(settings.evaluations / settings.steps_per_epoch)
+    return max(1, round(settings.epochs * settings.epochs_scale))
 
 
 def read(arguments: Sequence[str]) -> Given:
@@ -257,6 +267,13 @@ def _lay_term(terms: dict[str, Any], key: str, value: Any, given: dict[str, Any]
         whole = {n: dict.fromkeys(TERM_KEYS) | t for n, t in terms.items() if t}
         raise hints.unknown_key(key, {"objective": whole}, GROUPS)
     terms[name] = (term or {}) | {rest[0]: value}
+
+
+def _terms(terms: dict[str, Any], objective: sections.Choice) -> dict[str, dict[str, Any]]:
+    """The terms that are there: what a network's YAML says of one that the objective lacks is
+    meant for another objective."""
+    present = {name: term for name, term in terms.items() if term is not None}
+    return {n: t for n, t in present.items() if "target" in t or n in objective.keys}
 
 
 def _ask_for_layers(terms: dict[str, dict[str, Any]], given: dict[str, Any]) -> None:

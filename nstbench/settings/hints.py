@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nstbench import errors
+from nstbench import errors, outside
 from nstbench.errors import NstbenchError, SettingsError
-from nstbench.settings.targets import RATES
 
 _SHOULD = {
     "greater_than": "must be a positive number",
@@ -46,7 +45,7 @@ def unknown_key(key: str, tree: Mapping[str, Any], groups: Iterable[str]) -> Nst
     """The error for a setting `key` that `tree` lacks: the nearest one beside it."""
     top, *rest = key.split(".")
     section = tree.get(top)
-    if top in RATES:
+    if top in outside.RATES:
         return SettingsError(f"unknown setting {key!r}; did you mean lr?")
     if not rest or not isinstance(section, Mapping):
         return errors.unknown("setting", key, {*tree, *groups})

@@ -72,6 +72,7 @@ class Settings(_Model):
     extractor: ExtractorSettings
     epochs: Annotated[Whole, Field(ge=1)]  # after scaling by `epochs_scale`
     steps_per_epoch: Annotated[Whole, Field(ge=1)]
+    evaluations: Annotated[Whole, Field(ge=1)] | None = None  # that end the run, too
     epochs_scale: Annotated[Number, Field(gt=0)]
     content: str
     style: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -10,7 +10,7 @@ from nstbench.settings import targets
 from nstbench.settings.model import ExtractorSettings, OptimizerSettings, ScheduleSettings
 
 # Keys of an optimizer's section that are none of its hyperparameters.
-RESERVED = ("name", "target", "label", "lr", "box", "space", "colour", "choices")
+RESERVED = ("name", "target", "label", "lr", "box", "space", "colour", "choices", "limits")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def optimizer(
         own = known.rate_default
         default = section.get("lr", own if isinstance(own, float | int) else None)
     _check_values("optimizer", options, section.get("choices") or {})
+    _check_limits(options, section.get("limits") or {})
     if rate is not None and not has_rate:
         raise SettingsError(f"{target} has no rate: leave lr={rate} away")
     lr = next((value for value in (rate, otherwise, default) if value is not None), None)
@@ -105,7 +106,7 @@ def _check_keys(group: str, options: Mapping[str, Any], keys: frozenset[str]) ->
     """`SettingsError` for an option that the YAML file of a built-in choice does not list."""
     for name in options:
         if name not in keys:
-            known = [f"{group}.{key}" for key in keys if key not in ("target", "label", "choices")]
+            known = [f"{group}.{key}" for key in keys if key not in RESERVED]
             raise errors.unknown("setting", f"{group}.{name}", known)
 
 
@@ -114,6 +115,15 @@ def _check_values(group: str, options: Mapping[str, Any], allowed: Mapping[str, 
     for name, words in allowed.items():
         if options.get(name) not in words:
             raise errors.unknown(f"{group}.{name}", options.get(name), words)
+
+
+def _check_limits(options: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+    """Numbers that mean nothing elsewhere: `limits: {beta_1: [0, 1]}` in the YAML says where."""
+    for name, (low, high) in limits.items():
+        value = options.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and low <= value <= high):
+            raise SettingsError(f"optimizer.{name}={value} must be a number from {low} to {high}")
 
 
 def _label(target: str, choice: Choice) -> str:

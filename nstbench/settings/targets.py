@@ -14,7 +14,6 @@ from typing import Any
 from nstbench import outside
 from nstbench.errors import SettingsError
 
-RATES = ("learning_rate", "lr", "step_size", "max_lr", "max_learning_rate")
 BACKEND_OF = {"optax": "jax", "torch": "torch"}  # packages that work on one backend alone
 
 

@@ -35,6 +35,12 @@ def main(arguments: Sequence[str], multirun: bool = True, dry: bool = False) -> 
     """
     with quiet_start():  # optimizers from outside may bring a backend, which greets
         plan = planning.make(arguments, multirun)
+    again = ["-m", *_without_force(arguments)] if multirun else _without_force(arguments)
+    return carry_out(plan, again, dry)
+
+
+def carry_out(plan: Plan, again: Sequence[str], dry: bool = False) -> int:
+    """Carry out a plan, as `main` does; `again` is the command that continues it."""
     for run in plan.runs:
         inputs.check(run.settings)
     launchers.check(plan.launcher)
@@ -50,7 +56,6 @@ def main(arguments: Sequence[str], multirun: bool = True, dry: bool = False) -> 
         with live.LiveTable(todo, done=len(outcomes)):
             returned, interrupted = _carry_out_all(plan, todo)
         outcomes |= returned
-    again = ["-m", *_without_force(arguments)] if multirun else _without_force(arguments)
     summary.show([(run, outcomes[run.directory]) for run in plan.runs], again)
     if interrupted:
         return 130

@@ -13,6 +13,7 @@ from rich.table import Table
 from nstbench.errors import NstbenchError, RecordError
 from nstbench.run.record import read_record
 from nstbench.run.schema import RunRecord, Status
+from nstbench.settings import identity
 from nstbench.sweep.plan import Run
 from nstbench.sweep.supervise import Outcome, is_complete
 
@@ -39,7 +40,11 @@ def show(survey: Sequence[Seen]) -> None:
     table = Table("run", "settings", "now", box=None, pad_edge=False, header_style="bold")
     shared = set.intersection(*(set(seen.run.overrides) for seen in survey))
     for seen in survey:
-        own = " ".join(text for text in seen.run.overrides if text not in shared)
+        own = " ".join(
+            text
+            for text in seen.run.overrides
+            if text not in shared and text.partition("=")[0] not in identity.NOT_IDENTITY
+        )
         table.add_row(seen.run.id, own, _state(seen))
     console.print(table)
     console.print(_sentence(survey), soft_wrap=True)

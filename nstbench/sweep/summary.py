@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nstbench.errors import RecordError
-from nstbench.run.record import read_record, read_rows
+from nstbench.run.record import read_record, start_loss
 from nstbench.run.schema import RunRecord, Status
 from nstbench.sweep.plan import Run
 from nstbench.sweep.supervise import Outcome
@@ -100,19 +100,12 @@ def _note(row: Row, is_best: bool) -> str:
     notes = [row.outcome.error] if row.outcome.error else []
     if is_best:
         notes.append("lowest loss")
-    if row.loss is not None and (start := _start(row.run)) is not None and row.loss > start:
+    start = start_loss(row.run.directory)
+    if row.loss is not None and start is not None and row.loss > start:
         notes.append(f"ends above its start, {start:.4g}")
     if row.record is not None and row.record.finished_early:
         notes.append(f"stopped early: {row.record.finished_early}")
     return "; ".join(notes)
-
-
-def _start(run: Run) -> float | None:
-    """The loss before the first update."""
-    with suppress(RecordError, ValueError, OSError):
-        for row in read_rows(run.directory / "trace.csv", ()):
-            return float(row["loss"])
-    return None
 
 
 def _timings(rows: Sequence[Row]) -> list[str]:

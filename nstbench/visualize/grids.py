@@ -70,8 +70,9 @@ def draw(grid: Grid) -> "Figure":
             box = (left / WIDTH, bottom / total, (wide - 2 * GAP) / WIDTH, tall / total)
             _draw_cell(figure.add_axes(box), cell)
     left = 2 * GAP / WIDTH
-    figure.text(left, 1 - 0.1 / total, grid.title, fontsize=12, weight="bold", va="top")
-    figure.text(left, 1 - 0.36 / total, grid.subtitle, fontsize=8, color="#555555", va="top")
+    plain = {"va": "top", "parse_math": False}  # a picture's name is no formula
+    figure.text(left, 1 - 0.1 / total, grid.title, fontsize=12, weight="bold", **plain)
+    figure.text(left, 1 - 0.36 / total, grid.subtitle, fontsize=8, color="#555555", **plain)
     return figure
 
 
@@ -86,7 +87,7 @@ def _draw_cell(axes, cell: Cell) -> None:
     axes.imshow(cell.pixels, **how)
     axes.annotate(
         cell.label, (0, 0), (0, -2), xycoords="axes fraction", textcoords="offset points",
-        fontsize=6.5, color="#333333", va="top", linespacing=1.2,
+        fontsize=6.5, color="#333333", va="top", linespacing=1.2, parse_math=False,
     )  # fmt: skip
 
 

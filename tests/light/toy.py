@@ -49,6 +49,9 @@ class Descent:
     def warm_up(self):
         pass
 
+    def allow(self, evaluations):
+        pass
+
     def advance(self, steps):
         time.sleep(float(os.environ.get("TOY_EPOCH_S", "0")) * steps / STEPS)
         if self.taken >= MISBEHAVES_AT * STEPS:

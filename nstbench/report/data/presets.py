@@ -20,6 +20,7 @@ RESERVED = {
     "colour",
     "defaults",
     "choices",
+    "limits",
 }  # no hyperparameters
 
 

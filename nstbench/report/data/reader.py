@@ -7,7 +7,7 @@ fatal and never half used.
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -156,6 +156,12 @@ class RecordedRun:
         return int(self.epochs["evaluations"].iloc[-1]) if len(self.epochs) else 0
 
     @property
+    def ends_above_start(self) -> bool:
+        """Whether the saved picture's loss is higher than that of the start: a rate too large."""
+        end, trace = self.record.final.loss if self.record.final else None, self.trace
+        return end is not None and len(trace) > 0 and end > trace["loss"].iloc[0]
+
+    @property
     def experiment(self) -> str | None:
         return self.setup.experiment
 
@@ -195,13 +201,16 @@ class _DamagedFile(Exception):
 
 def read(results: Path) -> Runs:
     """Every run directory in `results/runs`."""
-    runs, damaged = [], []
-    known = presets.load()
     folder = Path(results) / "runs"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return read_directories(p for p in paths if p.is_dir() and not p.name.startswith("."))
+
+
+def read_directories(paths: Iterable[Path]) -> Runs:
+    """The runs in these directories."""
+    runs, damaged = [], []
+    known = presets.load()
     for path in paths:
-        if not path.is_dir() or path.name.startswith("."):
-            continue
         try:
             runs.append(read_run(path, known))
         except _DamagedFile as damage:
@@ -231,6 +240,8 @@ def _read_record(path: Path) -> RunRecord:
         raise _DamagedFile(path.name, error.lineno, str(error.colno), message) from None
     except UnicodeDecodeError:
         raise _DamagedFile(path.name, None, None, "is not text in UTF-8") from None
+    except RecursionError:
+        raise _DamagedFile(path.name, None, None, "is nested too deep") from None
     if not isinstance(document, dict):
         raise _DamagedFile(path.name, 1, None, "holds no JSON object")
     version = document.get("schema", 0)

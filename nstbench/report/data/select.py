@@ -45,7 +45,7 @@ def select(runs: Iterable[RecordedRun], selector: Selector) -> Selected:
 
 def matches(run: RecordedRun, selector: Selector) -> bool:
     """Whether `run` has every value that `selector` names."""
-    return all(_equal(_value(run, name), wanted) for name, wanted in selector.items())
+    return all(equal(_value(run, name), wanted) for name, wanted in selector.items())
 
 
 def is_row(run: RecordedRun, row: Row) -> bool:
@@ -123,12 +123,13 @@ def _name(run: RecordedRun, section: str) -> Any:
     return value.get("name") if isinstance(value, dict) else value
 
 
-def _equal(value: Any, wanted: Any) -> bool:
+def equal(value: Any, wanted: Any) -> bool:
+    """Whether a value is the one wanted; numbers to nine digits, a list of one like its element."""
     if isinstance(value, set):
         return wanted in value
     if isinstance(value, list | tuple):
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-        return len(value) == len(wanted) and all(map(_equal, value, wanted))
+        return len(value) == len(wanted) and all(map(equal, value, wanted))
     if any(isinstance(each, bool) or each is None for each in (value, wanted)):
         return value is wanted
     if isinstance(value, int | float) and isinstance(wanted, int | float):

@@ -68,6 +68,7 @@ class Claim(_Model):
     also: str | None = None
     expect: Literal["less", "more", "close", "differ"]
     quantifier: Literal["all", "most"] = "all"
+    decided_by: Literal["runs", "cost"] = "runs"  # cost: of a step, where a session tells it
     comparisons: tuple[Sides, ...] = Field(min_length=1)
     margin: float | None = Field(None, ge=0)  # that of the file when None
 
@@ -88,6 +89,7 @@ class Claims(_Model):
     level: float = Field(0.95, gt=0.5, lt=1)
     fewest_repeats: int = Field(3, ge=2)  # one repeat decides nothing
     neighbours_s: float = Field(21600, gt=0)
+    step_size: int | None = None  # pixels at which a step's cost is asked for first; else the runs'
     common: Selector = {}
     run: str | None = None
     claims: tuple[Claim, ...]

@@ -39,7 +39,7 @@ AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
 LOSS = "loss, mean over the epoch"
 MULTIPLE = "learning rate, as a multiple of the one in conf/optimizer"
 WIDE = 1e4  # rates that span more are shown as multiples first
-MOST_PROBLEMS = 4  # with figures of their own
+MOST_PROBLEMS = 12  # with figures of their own
 
 
 def finished(runs: Iterable[RecordedRun]) -> list[Group]:
@@ -66,6 +66,8 @@ def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any)
             Series(
                 label=member.label,
                 optimizer=method,
+                family=member.first.optimizer,
+                rate=number(member.first.lr) if member.first.lr else "",
                 curves={axis: curve for axis, curve in curves.items() if curve},
                 variant=seen[method],
                 variants=total[method],
@@ -77,7 +79,7 @@ def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any)
     x = {axis: label for axis, (_, label) in AXES.items() if any(axis in s.curves for s in series)}
     notes = notes if "seconds" in x else []
     plot = Plot(name, title, x, LOSS, tuple(series), _repeats(members), notes=tuple(notes))
-    return replace(plot, **look)
+    return replace(plot, distance=True, **look)
 
 
 def _loss(run: RecordedRun, axis: str) -> tuple[np.ndarray, np.ndarray]:
@@ -143,20 +145,13 @@ def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
     shorter ones."""
     plots = []
     for group in drawn(runs):
-        plot = loss_plot(f"loss_{group.key}", "Every competitor", longest(group.runs), log_x=True)
+        members = longest(group.runs)
+        title, budget = "Every competitor", common_budget(members)
+        if len(members) == 1:
+            title, budget = "Loss on the way", 0
+        plot = loss_plot(f"loss_{group.key}", title, members, log_x=True, budget=budget)
         plots.append(of_problem(plot, group))
-    return with_problems(plots)
-
-
-def with_problems(plots: list[Plot]) -> list[Plot]:
-    """`plots` with their pictures in the title where several problems have the same figure."""
-    counts = Counter(plot.title for plot in plots)
-    return [
-        replace(plot, title=f"{plot.title}: {plot.problem.split(',')[0]}")
-        if counts[plot.title] > 1
-        else plot
-        for plot in plots
-    ]
+    return plots
 
 
 def longest(runs: Iterable[RecordedRun]) -> list[Competitor]:
@@ -182,6 +177,8 @@ def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
         if len(best) < 2:
             continue
         members = competitors(run for member in best for run in member.runs)
+        places = {run.id: place for place, member in enumerate(best) for run in member.runs}
+        members.sort(key=lambda member: places[member.first.id])
         own = targets_of(ranking.group.runs, settings)
         levels = tuple(Level(target.loss, target.name) for target in own.targets) if own else ()
         note = (
@@ -189,9 +186,10 @@ def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
         )
         key = ranking.group.key
         plot = loss_plot(f"race_{key}", "Each optimizer at its best rate", members)
-        look = {"levels": levels, "log_x": True, "notes": (note, *plot.notes)}
-        plots.append(of_problem(replace(plot, **look), ranking.group))
-    return with_problems(plots)
+        look = {"levels": levels, "log_x": True, "budget": ranking.budget}
+        plot = replace(plot, notes=(note, *plot.notes), **look)
+        plots.append(of_problem(plot, ranking.group))
+    return plots
 
 
 def rankings(runs: Iterable[RecordedRun], margin: float) -> list[Ranking]:
@@ -209,7 +207,7 @@ def sensitivity(runs: Iterable[RecordedRun]) -> list[Plot]:
         varied = [member for member in members if rates[member.first.method] > 1]
         if varied:
             plots.append(of_problem(_sensitivity(group, varied), group))
-    return with_problems(plots)
+    return plots
 
 
 def _sensitivity(group: Group, members: Sequence[Competitor]) -> Plot:
@@ -260,4 +258,7 @@ def _rates(
     if usual:
         curves["multiple"] = Curve([rate / usual for rate in rates], medians, low, high)
     ending = "diverged" if any(_ending(member) == "diverged" for member in members) else ""
-    return Series(label, members[0].first.method, curves, 0, 1, repeats, ending)
+    first = members[0].first
+    return Series(
+        label, first.method, curves, family=first.optimizer, repeats=repeats, ending=ending
+    )

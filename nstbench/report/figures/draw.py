@@ -5,22 +5,30 @@ Call these within `looks.print_style()`.
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from nstbench.report.figures.boxes import Boxes
 from nstbench.report.figures.looks import MEASURED, REPORTED, Look
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, read_picture
-from nstbench.report.figures.plots import Curve, Plot, Series
+from nstbench.report.figures.plots import MOST_PRINTED, Curve, Plot, Series
 from nstbench.report.figures.ratios import Ratio, Ratios
-from nstbench.report.notation import short
+from nstbench.report.notation import number, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
+OF_PICTURES = ("png", "pdf")  # an SVG of pictures is no smaller and no sharper
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
 SHEET_WIDTH = 7.2
+LONGEST, WITHOUT_SHRINKING = 24, 17  # letters of a name beside the axes
+LETTER = 0.064  # inches: a wide letter of a caption
 CAPTION = {"fontsize": 7.5, "color": "#222222", "va": "top", "ha": "left", "linespacing": 1.3}
 TITLE = {"fontsize": 11.5, "weight": "bold", "va": "top"}
 NOTE = {"fontsize": 7.5, "color": "#555555", "va": "bottom", "ha": "left"}
@@ -41,6 +49,7 @@ def draw(plot: Plot, axis: str, looks: Mapping[str, Look]) -> "Figure":
     _draw_levels(axes, plot)
     axes.set(xlabel=plain_text(plot.x[axis]), ylabel=plain_text(plot.y))
     _scale(axes, plot)
+    _within_budget(axes, plot, axis)
     _legend(axes, beside, len(drawn))
     figure.text(
         0.015, 0.985, plain_text(plot.title), fontsize=11.5, weight="bold", va="top", ha="left"
@@ -54,26 +63,50 @@ def plain_text(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Write `figure` as PNG, SVG and PDF beside `stem`."""
+def save(figure: "Figure", stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write `figure` in each of `formats` beside `stem`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in formats]
     for path in paths:  # no date inside: the same figure gives the same file
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         figure.savefig(path, metadata=dated.get(path.suffix))
     return paths
 
 
+@singledispatch
 def save_plot(
-    plot: Plot, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()
+    plot: Plot | Ratios | Boxes, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()
 ) -> list[Path]:
-    """Write `plot` over those of `axes` that it has (all when empty, or when it has none)."""
+    """Write `plot` over those of `axes` that it has (all when empty, or when it has none).
+
+    Nothing where its curves are too many for paper, or where something else drew it already.
+    """
+    raise TypeError(f"nothing is known of how to draw a {type(plot).__name__}")
+
+
+@save_plot.register
+def _(plot: Plot, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()):
+    if len(plot.series) > MOST_PRINTED or plot.printed:
+        return []
     has = [axis for axis in plot.x if any(axis in series.curves for series in plot.series)]
     paths = []
     for axis in [axis for axis in has if axis in axes] or has:
-        suffix = f"_{axis}" if len(plot.x) > 1 else ""
-        paths += save(draw(plot, axis, looks), folder / f"{plot.name}{suffix}")
+        paths += save(draw(plot, axis, looks), folder / plot.stem(axis))
     return paths
+
+
+@save_plot.register
+def _(ratios: Ratios, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()):
+    return save(draw_ratios(ratios), folder / ratios.name)
+
+
+@save_plot.register
+def _(boxes: Boxes, folder: Path, looks: Mapping[str, Look], axes: Sequence[str] = ()):
+    return [
+        path
+        for axis in boxes.x
+        for path in save(draw_boxes(boxes, axis, looks), folder / boxes.stem(axis))
+    ]
 
 
 def _box(beside: bool, lines: int) -> tuple[float, float, float, float]:
@@ -95,6 +128,12 @@ def _scale(axes: "Axes", plot: Plot) -> None:
             ticks.set_minor_formatter(NullFormatter())
     if not plot.log_x:
         axes.margins(x=0.02)
+
+
+def _within_budget(axes: "Axes", plot: Plot, axis: str) -> None:
+    """All that was compared, and no more: longer runs would seem better for their length."""
+    if axis == "evaluations" and plot.budget:
+        axes.set_xlim(right=plot.budget * (1.06 if plot.log_x else 1.02))
 
 
 def _draw_series(
@@ -123,9 +162,8 @@ def _draw_series(
 def _draw_levels(axes: "Axes", plot: Plot) -> None:
     for level in plot.levels:
         axes.axhline(level.value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        x, side = (0.01, "left") if plot.points else (1.0, "right")  # where curves are not
-        place = {"xy": (x, level.value), "xycoords": ("axes fraction", "data")}
-        look = {"fontsize": 7.5, "color": "#444444", "ha": side, "va": "bottom"}
+        place = {"xy": (0.01, level.value), "xycoords": ("axes fraction", "data")}  # curves fall
+        look = {"fontsize": 7.5, "color": "#444444", "ha": "left", "va": "bottom"}
         axes.annotate(
             plain_text(level.label), **place, xytext=(0, 1.5), textcoords="offset points", **look
         )
@@ -135,7 +173,11 @@ def _legend(axes: "Axes", beside: bool, entries: int) -> None:
     if not entries:
         return
     if beside:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=3.4)
+        handles, names = axes.get_legend_handles_labels()
+        names = [textwrap.fill(name, LONGEST) for name in names]
+        size = 9 * min(1, WITHOUT_SHRINKING / max(map(len, "\n".join(names).split("\n"))))
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "fontsize": size}
+        axes.legend(handles, names, handlelength=3.4, **place)
     else:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": entries}
         axes.legend(**place, handlelength=3.4, borderaxespad=0.2, columnspacing=1.6)
@@ -146,12 +188,14 @@ def draw_sheet(sheet: Sheet) -> "Figure":
     from matplotlib.figure import Figure
 
     rows = -(-len(sheet.cells) // sheet.columns)
-    lines = max(cell.caption.count("\n") + 1 for cell in sheet.cells)
-    side, caption = SHEET_WIDTH / sheet.columns, 0.17 * lines + 0.12
+    side = SHEET_WIDTH / sheet.columns
+    cells = [replace(cell, caption=_wrapped(cell.caption, side)) for cell in sheet.cells]
+    lines = max(cell.caption.count("\n") + 1 for cell in cells)
+    caption = 0.135 * lines + 0.12
     top, bottom = 0.42, 0.3
     height = top + rows * (side + caption) + bottom
     figure = Figure((SHEET_WIDTH, height))
-    for place, cell in enumerate(sheet.cells):
+    for place, cell in enumerate(cells):
         row, column = divmod(place, sheet.columns)
         y = height - top - row * (side + caption) - side
         gap = 0.06
@@ -165,6 +209,12 @@ def draw_sheet(sheet: Sheet) -> "Figure":
     return figure
 
 
+def _wrapped(caption: str, side: float) -> str:
+    """Lines that fit below a picture `side` inches wide, so that neighbours never touch."""
+    most = max(int(side / LETTER), 8)
+    return "\n".join(part for line in caption.split("\n") for part in textwrap.wrap(line, most))
+
+
 def _draw_cell(axes: "Axes", cell: SheetCell) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
@@ -173,7 +223,9 @@ def _draw_cell(axes: "Axes", cell: SheetCell) -> None:
     pixels = read_picture(cell.path, side) if cell.path else None
     if pixels is not None:
         axes.imshow(pixels, interpolation="none")
-    axes.text(0, -0.03, plain_text(cell.caption), transform=axes.transAxes, **CAPTION)
+    axes.annotate(
+        plain_text(cell.caption), (0, 0), (0, -3), "axes fraction", "offset points", **CAPTION
+    )
 
 
 def draw_ratios(ratios: Ratios) -> "Figure":
@@ -197,6 +249,34 @@ def draw_ratios(ratios: Ratios) -> "Figure":
     axes.legend(*_first_of_each(axes), **place, borderaxespad=0.1)
     figure.text(0.015, 1 - 0.07 / height, ratios.title, fontsize=11.5, weight="bold", va="top")
     figure.text(0.015, 0.08 / height, "\n".join(footnote), **NOTE)
+    return figure
+
+
+def draw_boxes(boxes: Boxes, axis: str, looks: Mapping[str, Look]) -> "Figure":
+    """One line per competitor: a box, and a mark for each repeat."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    rows = len(boxes.lines)
+    height = 1.5 + 0.3 * rows
+    figure = Figure((SHEET_WIDTH, height))
+    axes = figure.add_axes((0.26, 0.8 / height, 0.71, (height - 1.25) / height))
+    for place, line in enumerate(boxes.lines):
+        look, values = looks[line.optimizer], line.values[axis]
+        if values:
+            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+            axes.barh(place, high - low, 0.5, low, fill=False, edgecolor=look.colour)
+            axes.vlines(middle, place - 0.25, place + 0.25, color=look.colour, linewidth=1.6)
+        axes.plot(values, [place] * len(values), look.marker, color=look.colour, markersize=4)
+    axes.set(xlabel=boxes.x[axis], ylim=(rows - 0.4, -0.6))
+    axes.set_yticks(range(rows), [plain_text(line.label) for line in boxes.lines])
+    axes.tick_params(axis="y", length=0, labelsize=8.5)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(lambda value, _: number(value))
+    title = f"{boxes.title}: {boxes.x[axis]}"
+    figure.text(0.015, 1 - 0.07 / height, plain_text(title), **TITLE)
+    figure.text(0.015, 0.08 / height, boxes.subtitle, **NOTE)
     return figure
 
 

@@ -50,6 +50,9 @@ class Look:
         )
 
 
+REFERENCE = "reference"  # whose curves stand behind all others
+GREY = Look("#B8B8B8", "#5A5F66", "o", ())
+
 PLOTLY_MARKERS = {
     "o": "circle",
     "s": "square",

@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstbench.report.data.compare import Competitor, Group, competitors, timing_groups
+from nstbench.report.data.compare import (
+    Competitor,
+    Group,
+    competitors,
+    final_loss,
+    timing_groups,
+)
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import of_table, runs_of_row
 from nstbench.report.data.settings import ReportedTable
 from nstbench.report.figures.curves import drawn, longest
-from nstbench.report.notation import short
+from nstbench.report.notation import number, short
 from nstbench.run.record import snapshots
 
 MOST_FRAMES, MOST_STRIPS = 8, 8
@@ -22,16 +28,21 @@ SHARES_OF_TIME = (1 / 8, 1 / 4, 1 / 2, 1)  # columns of the sheet at equal time
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A picture of a run and when it was: after `epoch`, `seconds` of optimisation, at `loss`."""
+    """A picture of a run and when it was: after `epoch`, `seconds` of optimisation, at `loss`.
+
+    Seconds of a run that was not alone on its machine are not `timed`, and not told.
+    """
 
     path: Path
     epoch: int
     seconds: float
     loss: float
+    timed: bool
 
     @property
     def caption(self) -> str:
-        return f"epoch {self.epoch}, {self.seconds:.3g} s\nloss {short(self.loss)}"
+        seconds = f", {number(self.seconds, 3)} s" if self.timed else ""
+        return f"epoch {self.epoch}{seconds}\nloss {short(self.loss)}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The results on one problem, in the order of the report's table, then the others."""
+    """The results on one problem, in the order of the report's table, then the lowest first."""
 
     key: str
     title: str
@@ -80,7 +91,8 @@ def frames(run: RecordedRun, most: int = MOST_FRAMES) -> list[Snapshot]:
     seconds = np.concatenate([[0.0], run.epochs["optimise_s"]])
     first = run.trace if len(run.trace) else run.epochs
     losses = np.concatenate([first["loss"][:1], run.epochs["loss"]])
-    made = [Snapshot(found[e], e, float(seconds[e]), float(losses[e])) for e in found]
+    timed = run.record.timing_valid
+    made = [Snapshot(found[e], e, float(seconds[e]), float(losses[e]), timed) for e in found]
     places = np.linspace(0, len(made) - 1, min(len(made), most)).round().astype(int)
     return [made[place] for place in places]
 
@@ -97,8 +109,13 @@ def _entries(group: Group, table: ReportedTable) -> Iterable[Entry]:
         if of_row:
             yield _entry(of_row[0], f"Row {row.row}: {of_row[0].label}")
             rest = [run for run in rest if run not in of_row]
-    for member in competitors(rest):
+    for member in sorted(competitors(rest), key=lambda member: _loss(member.first)):
         yield _entry(member.first, member.label)
+
+
+def _loss(run: RecordedRun) -> float:
+    loss = final_loss(run)
+    return np.inf if loss is None else loss
 
 
 def _entry(run: RecordedRun, label: str) -> Entry:
@@ -110,8 +127,8 @@ def _entry(run: RecordedRun, label: str) -> Entry:
 def inputs(run: RecordedRun) -> list[SheetCell]:
     """Content and style, or styles, as they entered the run."""
     cells = [SheetCell("content", run.path / "content.png")]
-    for number in range(1, len(run.record.style) + 1):
-        suffix = "" if number == 1 else f"_{number}"
+    for place in range(1, len(run.record.style) + 1):
+        suffix = "" if place == 1 else f"_{place}"
         cells.append(SheetCell(f"style{suffix.replace('_', ' ')}", run.path / f"style{suffix}.png"))
     return cells
 
@@ -120,7 +137,8 @@ def contact_sheet(gallery: Gallery) -> Sheet:
     """Content, style, then every result of the gallery."""
     cells = inputs(gallery.entries[0].run)
     for entry in gallery.entries:
-        cells.append(SheetCell(f"{entry.label}\n{entry.caption}", entry.run.path / "image.png"))
+        caption = f"{entry.label}\n{entry.caption}".replace(", loss", "\nloss")
+        cells.append(SheetCell(caption, entry.run.path / "image.png"))
     columns = 4 if len(cells) <= 16 else 6
     title = "Every result"
     return Sheet(f"contact_{gallery.key}", title, tuple(cells), columns, _sentence(gallery.title))
@@ -198,7 +216,7 @@ def _equal_time(group: Group, kept: Sequence[tuple[Competitor, list[Snapshot]]])
         for share in SHARES_OF_TIME:
             seconds = share * shared
             made = [picture for picture in pictures if picture.seconds <= seconds]
-            caption = f"{member.label}, {seconds:.3g} s"
+            caption = f"{member.label}, {number(seconds, 3)} s"
             if made:
                 cells.append(SheetCell(f"{caption}\nepoch {made[-1].epoch}", made[-1].path))
             else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOST_POINTS = 400  # per curve; more cannot be seen and makes the page heavy
+MOST_PRINTED = 14  # curves of one printed figure; the page can hide some of more
 FEW_REPEATS = 10  # below this the band is the whole range, from here on 10 % to 90 %
 
 
@@ -34,6 +35,8 @@ class Series:
     variants: int = 1
     repeats: int = 1
     ending: str = ""  # how it ended where not by its schedule: "diverged"
+    family: str = ""  # the optimizer as people write it; the page filters by it and by `rate`
+    rate: str = ""
 
     @property
     def name(self) -> str:
@@ -66,6 +69,13 @@ class Plot:
     log_y: bool = True
     stairs: bool = False
     points: bool = False  # every point is marked: few points, each a result of its own
+    distance: bool = False  # losses, whose distance to the lowest can be shown
+    budget: int = 0  # evaluations within which all are compared; 0: none
+    printed: str = ""  # the stem of its files, seen from the page, where something else drew them
+
+    def stem(self, axis: str) -> str:
+        """The stem of its files over `axis`."""
+        return f"{self.name}_{axis}" if len(self.x) > 1 else self.name
 
 
 def summarise(repeats: Sequence[tuple[np.ndarray, np.ndarray]]) -> Curve | None:
@@ -95,13 +105,22 @@ def band(stack: np.ndarray) -> tuple[list[float] | None, list[float] | None]:
     return plain(low), plain(high)
 
 
-def thin(x: np.ndarray) -> np.ndarray:
-    """At most `MOST_POINTS` of x: half of them evenly spaced, half denser towards the start."""
-    if len(x) <= MOST_POINTS:
+def thin(x: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
+    """At most `most` of x: half of them evenly spaced, half denser towards the start."""
+    if len(x) <= most:
         return x
-    even = np.linspace(0, len(x) - 1, MOST_POINTS // 2)
-    early = np.geomspace(1, len(x), MOST_POINTS // 2) - 1
+    even = np.linspace(0, len(x) - 1, most // 2)
+    early = np.geomspace(1, len(x), most // 2) - 1
     return x[np.unique(np.concatenate([even, early]).round().astype(int))]
+
+
+def fewer(curve: Curve, most: int) -> Curve:
+    """`curve` at no more than `most` of its points."""
+    if len(curve.x) <= most:
+        return curve
+    kept = thin(np.arange(len(curve.x)), most)
+    parts = (curve.x, curve.y, curve.low, curve.high)
+    return Curve(*(part and [part[place] for place in kept] for part in parts))
 
 
 def plain(values: np.ndarray) -> list[float]:

@@ -2,7 +2,7 @@
 
 An instance is one pair of pictures with one target. The profile is Dolan and More's (Math. Program.
 91, 2002): the share of instances that a competitor solves within a factor of the cheapest. The
-ECDF is the share that it solves within a number of evaluations.
+ECDF is the share that it solves within a number of evaluations; of few pairs it takes many targets.
 """
 
 import math
@@ -16,9 +16,11 @@ from nstbench.report.data.compare import Competitor
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import TargetSettings
 from nstbench.report.figures.plots import Curve, Plot, Series, plain
+from nstbench.report.judge.ranking import Ranking
 from nstbench.report.judge.targets import evaluations_to, targets_of
 
 FEWEST_PAIRS = 3
+DENSE = tuple(np.geomspace(1e-3, 1, 51)[:-1])  # shares of the way left, for few pairs
 PROFILE = "Targets reached within a multiple of the fewest evaluations"
 FACTOR = "evaluations, as a multiple of the fewest that any competitor needs"
 ECDF = "Targets reached within a number of evaluations"
@@ -30,6 +32,22 @@ class Profiles:
 
     plots: list[Plot]
     notes: list[str]
+
+
+def of_one(ranking: Ranking, settings: TargetSettings) -> list[Plot]:
+    """The ECDF of one problem over many targets: every optimizer at its best rate; no plot where
+    there are not two of them or none reaches a target."""
+    dense = settings.model_copy(update={"shares": DENSE})
+    members = [entry.competitor for entry in ranking.best_rates]
+    costs = costs_table(members, [list(ranking.group.runs)], dense)
+    if len(members) < 2 or not np.isfinite(costs).any():
+        return []
+    plot = _plot(f"ecdf_{ranking.group.key}", ECDF, "evaluations", members, costs)
+    over = (
+        f"{len(DENSE)} targets from the start's loss to 0.1 % above the lowest, evenly in the "
+        "logarithm of what is left of the way. Each optimizer at its best rate."
+    )
+    return [replace(plot, subtitle=over, problem=ranking.group.title, budget=ranking.budget)]
 
 
 def profiles(runs: Iterable[RecordedRun], settings: TargetSettings) -> Profiles:
@@ -105,7 +123,8 @@ def _plot(name: str, title: str, axis: str, members: list[Competitor], costs: np
         variant = sum(each.optimizer == method for each in series)
         of = sum(other.first.method == method for other in members)
         curves = {axis: Curve(plain(x), plain(y))}
-        series.append(Series(member.label, method, curves, variant, of))
+        family = member.first.optimizer
+        series.append(Series(member.label, method, curves, variant, of, family=family))
     return Plot(
         name=name,
         title=title,

@@ -32,6 +32,7 @@ class Ratios:
     margin: float
     ratios: tuple[Ratio, ...]
     subtitle: str
+    problem: str = ""
 
 
 def ratios_of_time(verdicts: Iterable[Verdict], settings: ReportSettings) -> Ratios | None:

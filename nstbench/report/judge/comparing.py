@@ -3,14 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
-from nstbench.report.data import select
+from nstbench.cost import sequence
+from nstbench.cost.record import Record
+from nstbench.report.data import costs, select
+from nstbench.report.data.costs import Cost, Rule
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import Selected
-from nstbench.report.data.settings import Claim, ReportSettings, Row, Sides
+from nstbench.report.data.settings import Claim, ReportSettings, Row, Selector, Sides
 from nstbench.report.judge import decide, pairs
 from nstbench.report.judge.decide import Decision
 from nstbench.report.judge.metrics import Metric
@@ -24,12 +27,13 @@ class Scope:
     """The runs that a claim's comparisons may be made of.
 
     timed: those of one machine and problem; family: those of problems that differ in their
-    pictures alone; targets: of each of those problems.
+    pictures alone; targets: of each of those problems; costs: the sessions on what a step costs.
     """
 
     timed: tuple[RecordedRun, ...]
     family: tuple[RecordedRun, ...]
     targets: Mapping[str, Targets]
+    costs: Sequence[Record] = ()
 
     def runs(self, metric: Metric) -> tuple[RecordedRun, ...]:
         return self.timed if metric.is_timed else self.family
@@ -39,18 +43,34 @@ class Scope:
 class Comparison:
     """Two competitors as they were run, and the ratio a/b of a metric.
 
-    `more` is about how many more pairs should decide it, 0 where it is decided, None where more
-    than can be run would be needed; `rows` are those of the report's table that it is about.
+    `cost` is what a step of theirs costs, where that decides in place of the runs; `margin` is that
+    of whichever decides. `more` is about how many more pairs should decide it, 0 where it is
+    decided, None where more than can be run would be needed; `rows` are those of the report's
+    table that it is about.
     """
 
     sides: Sides
     names: tuple[str, str]
     selected: tuple[Selected, Selected]
+    lengths: tuple[int | None, int | None]  # steps planned
     found: Pairs
     estimate: Estimate
+    cost: Cost | None
+    margin: float
+    alpha: float
     decision: Decision
     more: int | None
     rows: tuple[Row | None, Row | None]
+
+    @cached_property
+    def step(self) -> sequence.Estimate | None:
+        """Log ratio of a step's seconds with its bounds, where it decides."""
+        return self.cost.estimate(self.alpha) if self.cost else None
+
+    @property
+    def ratio(self) -> float:
+        """The ratio that decides."""
+        return math.exp(self.step.centre) if self.step else self.estimate.ratio
 
     @property
     def reported_ratio(self) -> float | None:
@@ -59,8 +79,8 @@ class Comparison:
 
     @property
     def is_of_equal_length(self) -> bool:
-        """Whether both sides were planned for as many steps."""
-        a, b = (each.runs[0].steps if each.runs else None for each in self.selected)
+        """Whether both sides are planned for as many steps, as far as is known."""
+        a, b = self.lengths
         return a == b
 
 
@@ -89,7 +109,9 @@ class Comparer:
         selected = [select.select(runs, each) for each in wanted]
         found = self._pairs(selected)
         estimate = paired_ratio(found.a, found.b, self.settings.claims.level)
-        decision = self.decided(found, selected, self.alpha)
+        lengths = tuple(map(_steps, selected, wanted))
+        cost = self._cost(selected, wanted, lengths, found.n)
+        decision = self.decided(found, selected, cost, self.alpha)
         presets = self.settings.presets
         names = [
             own.name if own.runs else select.in_words(each, presets)
@@ -99,12 +121,47 @@ class Comparer:
             sides,
             tuple(names),
             tuple(selected),
+            lengths,
             found,
             estimate,
+            cost,
+            self._step_margin(cost) if cost else self.margin,
+            self.alpha,
             decision,
             self._more(found) if decision is Decision.NOT_DECIDED else 0,
             tuple(self.settings.table.matching(each) for each in wanted),
         )
+
+    def _cost(
+        self,
+        selected: Sequence[Selected],
+        wanted: Sequence[Selector],
+        lengths: tuple[int | None, int | None],
+        pairs: int,
+    ) -> Cost | None:
+        """What a step costs, where the claim is about that: of two schedules of equal length only
+        their steps can differ, and of one method only the number of steps, which decides where
+        there are too few pairs of runs. It asks for no run of this length, only for one alike."""
+        if self.claim.decided_by != "cost" or not self.scope.timed:
+            return None
+        presets = self.settings.presets
+        a, b = (
+            Rule.of_run(own.runs[0]) if own.runs else Rule.of_selector(each, presets)
+            for own, each in zip(selected, wanted, strict=True)
+        )
+        like = next((run for own in selected for run in own.runs), self.scope.timed[0])
+        first = self.settings.claims.step_size
+        sizes = [size for size in (first, like.record.settings.get("size")) if size is not None]
+        if a is None or b is None or None in lengths:
+            return None
+        if lengths[0] == lengths[1]:
+            return costs.between(self.scope.costs, a, b, like, sizes)
+        enough = pairs >= self.settings.claims.fewest_repeats
+        return None if enough else costs.counted(self.scope.costs, (a, b), lengths, like, sizes)
+
+    def _step_margin(self, cost: Cost) -> float:
+        known = self.claim.margin is None and cost.margin is not None
+        return cost.margin if known else self.margin
 
     def _pairs(self, selected: Sequence[Selected]) -> Pairs:
         a, b = (each.runs for each in selected)
@@ -116,9 +173,19 @@ class Comparer:
     def _value(self, run: RecordedRun) -> float | None:
         return self.metric.value(run, self.scope.targets)
 
-    def decided(self, found: Pairs, selected: Sequence[Selected], alpha: float) -> Decision:
-        """One comparison at a level. A deterministic metric on one pair of pictures is decided for
-        that pair."""
+    def decided(
+        self,
+        found: Pairs,
+        selected: Sequence[Selected],
+        cost: Cost | None,
+        alpha: float,
+    ) -> Decision:
+        """One comparison at a level, by the cost of a step where there is one. A deterministic
+        metric on one pair of pictures is decided for that pair."""
+        if cost is not None:
+            step = cost.estimate(alpha)
+            own = decide.Bounds(np.float64(step.low), np.float64(step.high))
+            return decide.decide(self.claim.expect, own, math.log1p(self._step_margin(cost)))
         if not all(each.runs for each in selected):
             return Decision.NOT_RUN
         alone = found.n == 1 and not self.metric.is_timed
@@ -141,7 +208,7 @@ class Comparer:
 
     def combined(self, compared: Sequence[Comparison]) -> tuple[Decision, int]:
         """The decision on the whole claim, and in how many comparisons it holds."""
-        judged = [partial(self.decided, each.found, each.selected) for each in compared]
+        judged = [partial(self.decided, each.found, each.selected, each.cost) for each in compared]
         return decide.combine(self.claim.quantifier, judged, self.alpha)
 
     def _more(self, found: Pairs) -> int | None:
@@ -165,3 +232,11 @@ class Comparer:
             | decide.bounds(mean, spread, n, self.alpha).equal(expect, margin)
         )
         return decided & (n >= self.settings.claims.fewest_repeats)
+
+
+def _steps(selected: Selected, wanted: Selector) -> int | None:
+    """Steps that a side is planned for: of its runs, else as its selector says."""
+    if selected.runs:
+        return selected.runs[0].steps
+    known = "epochs" in wanted and "steps_per_epoch" in wanted
+    return wanted["epochs"] * wanted["steps_per_epoch"] if known else None

@@ -28,35 +28,40 @@ class Pairs:
 def in_time(
     a: Iterable[RecordedRun], b: Iterable[RecordedRun], value: Value, neighbours_s: float
 ) -> Pairs:
-    """Pairs of one repeat between which neither side was run, started within `neighbours_s`.
+    """Pairs between which neither side was run, started within `neighbours_s`.
 
     What drifts from hour to hour then cancels. A run without a usable value has no pair.
     """
-    a, b = tuple(a), tuple(b)
+    a, b = ([run for run in side if usable(value(run))] for side in (a, b))
     pairs = neighbours(a, b, neighbours_s)
-    both = {run.repeat for run in a} & {run.repeat for run in b}
-    apart = len(both) - len(pairs)
+    fewer = min(len(a), len(b))
+    apart = fewer - len(pairs)
     notes = ()
     if apart > 0:
-        notes = (f"{apart} of {len(both)} repeats left out: not run one soon after the other.",)
-    return _values(pairs, value, notes)
+        notes = (f"{apart} of {fewer} repeats left out: not run one soon after the other.",)
+    left, right = ([value(pair[side]) for pair in pairs] for side in (0, 1))
+    return Pairs(np.array(left, float), np.array(right, float), notes)
 
 
 def neighbours(
     a: Sequence[RecordedRun], b: Sequence[RecordedRun], neighbours_s: float
 ) -> list[tuple[RecordedRun, RecordedRun]]:
-    """Disjoint pairs (a, b) of one repeat that follow each other among the runs of both."""
+    """Disjoint pairs (a, b) that follow each other among the runs of both: as many as there can be,
+    and of those the nearest. Whichever repeats they are: one that was disturbed, and made again at
+    the end, has other neighbours than planned."""
     sides = [(run, 0) for run in a] + [(run, 1) for run in b]
     ordered = sorted(sides, key=lambda each: (started(each[0]), each[0].repeat, each[1]))
-    pairs, place = [], 0
-    while place < len(ordered) - 1:
-        (one, side), (other, other_side) = ordered[place : place + 2]
-        near = abs(started(other) - started(one)) <= neighbours_s
-        if side != other_side and one.repeat == other.repeat and near:
-            pairs.append((one, other) if side == 0 else (other, one))
-            place += 1
-        place += 1
-    return pairs
+    best: list[tuple[int, float, tuple]] = [(0, 0.0, ())]  # of the first n: pairs, closeness
+    for place, (other, other_side) in enumerate(ordered):
+        best.append(best[-1])
+        one, side = ordered[place - 1]
+        gap = started(other) - started(one)
+        if place and side != other_side and gap <= neighbours_s:
+            pair = (one, other) if side == 0 else (other, one)
+            n, closeness, before = best[place - 1]
+            with_pair = (n + 1, closeness - gap, (*before, pair))
+            best[-1] = max(best[-1], with_pair, key=lambda each: each[:2])
+    return list(best[-1][2])
 
 
 def by_pictures(a: Iterable[RecordedRun], b: Iterable[RecordedRun], value: Value) -> Pairs:
@@ -73,13 +78,6 @@ def started(run: RecordedRun) -> float:
         return datetime.fromisoformat(run.record.created).timestamp()
     except ValueError:
         return 0.0
-
-
-def _values(pairs: list, value: Value, notes: tuple[str, ...]) -> Pairs:
-    values = [(value(one), value(other)) for one, other in pairs]
-    kept = [pair for pair in values if usable(pair[0]) and usable(pair[1])]
-    left, right = zip(*kept, strict=True) if kept else ((), ())
-    return Pairs(np.array(left, float), np.array(right, float), notes)
 
 
 def _by_problem(runs: Iterable[RecordedRun], value: Value) -> Mapping[str, float]:

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nstbench import errors
+from nstbench.cost.record import Record
 from nstbench.report.data import compare, select
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import Claim, ReportSettings, Selector
@@ -38,8 +39,10 @@ class Verdict:
         return self.claim.id
 
 
-def judge(settings: ReportSettings, runs: Iterable[RecordedRun]) -> list[Verdict]:
-    """Every claim, in their order.
+def judge(
+    settings: ReportSettings, runs: Iterable[RecordedRun], costs: Sequence[Record] = ()
+) -> list[Verdict]:
+    """Every claim, in their order; `costs` are the sessions on what a step costs.
 
     Raises `SettingsError` for a metric or a setting in a selector that does not exist.
     """
@@ -48,10 +51,14 @@ def judge(settings: ReportSettings, runs: Iterable[RecordedRun]) -> list[Verdict
         for name in filter(None, (claim.metric, claim.also)):
             if name not in METRICS:
                 raise errors.unknown("metric", name, METRICS)
+        if claim.decided_by == "cost" and not METRICS[claim.metric].is_timed:
+            raise errors.SettingsError(
+                f"decided_by: cost needs a metric of time, not {claim.metric}"
+            )
     wanted = selectors(settings)
     if settings.own_claims:
         select.check(wanted, runs)
-    scope = scope_of(settings, runs, wanted)
+    scope = replace(scope_of(settings, runs, wanted), costs=tuple(costs))
     return [_Judge(claim, settings, scope).verdict() for claim in settings.claims.claims]
 
 
@@ -112,7 +119,7 @@ class _Judge:
             commands=self._commands(compared),
             reported=said.reported(compared)[0],
             reported_explanation=said.reported(compared)[1],
-            notes=said.notes(compared),
+            notes=said.notes(decision, compared),
         )
 
     def _deciding(self, decision: Decision, compared: Sequence[Comparison]) -> Comparison:
@@ -129,13 +136,14 @@ class _Judge:
             leading = max(each.count(Decision.SUPPORTED), each.count(Decision.REFUTED))
             return waiting[min(max(needed - leading, 1), len(waiting)) - 1]
         weakest = kind is Decision.SUPPORTED and self.claim.expect != "close"
-        return (min if weakest else max)(alike, key=lambda each: _distance(each.estimate.ratio))
+        return (min if weakest else max)(alike, key=lambda each: _distance(each.ratio))
 
     def _also(self) -> str:
         if not self.claim.also:
             return ""
         metric = METRICS[self.claim.also]
-        comparer = Comparer(self.claim, metric, self.settings, self.scope)
+        scope = replace(self.scope, costs=())
+        comparer = Comparer(self.claim, metric, self.settings, scope)
         decision, _ = comparer.combined([comparer.compare(s) for s in self.claim.comparisons])
         if decision is Decision.NOT_RUN:
             return ""
@@ -151,7 +159,7 @@ class _Judge:
             select.command(common | side, repeats): None
             for each in compared
             for side, own in zip((each.sides.a, each.sides.b), each.selected, strict=True)
-            if not own.runs
+            if not own.runs and each.cost is None
         }
         if missing and claims.run:
             return (f"python -m nstbench {claims.run}",)

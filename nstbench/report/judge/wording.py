@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nstbench.report.data.settings import Claim, ReportSettings
+from nstbench.report.judge import steps
 from nstbench.report.judge.decide import Decision, enough
 from nstbench.report.judge.metrics import Metric
 from nstbench.report.notation import count, listed
@@ -46,7 +47,9 @@ class Wording:
         """The decision in a few words."""
         k = len(compared)
         held = f"holds in {holding} of {k}"
-        scope = " on this pair of pictures" if self._is_one_pair(compared) else ""
+        scope = steps.decided_by(compared)
+        if self._is_one_pair(compared):
+            scope = " on this pair of pictures"
         if decision is Decision.PARTLY:
             return held + scope
         if decision is Decision.REFUTED and holding:
@@ -54,7 +57,8 @@ class Wording:
         if decision is Decision.SUPPORTED and holding < k:
             return f"supported{scope}: {held}"
         if decision is Decision.NO_DIFFERENCE:
-            return f"no difference beyond {100 * self.margin:g} %{scope}"
+            margin = max(each.margin for each in compared)
+            return f"no difference beyond {100 * margin:g} %{scope}"
         if decision is not Decision.NOT_DECIDED:
             return f"{decision}{scope}" if decision is not Decision.NOT_RUN else str(decision)
         return self._open(more, compared)
@@ -63,6 +67,8 @@ class Wording:
         not_run = sum(each.decision is Decision.NOT_RUN for each in compared)
         if not_run:
             return f"not decided: {not_run} of {count(len(compared), 'comparison')} not run"
+        if all(each.cost for each in compared):
+            return f"not decided{steps.decided_by(compared)}"
         if more is None and any(each.estimate.failures for each in compared):
             return "not decided: one side fails in some pairs only"
         if more is None:
@@ -81,9 +87,16 @@ class Wording:
             counts = [(sum(e.decision is kind for e in compared), kind) for kind in COUNTED]
             told = [f"{n} {COUNTED[kind][n > 1]}" for n, kind in counts if n]
             tally = f"Of {len(compared)} comparisons {listed(told)}. "
-        return tally + self._detail(deciding)
+        waited = self._detail(deciding)
+        by_cost = next((each for each in (deciding, *compared) if each.cost), None)
+        if by_cost is None:
+            return tally + waited
+        said = steps.in_words(by_cost)
+        ours = by_cost is deciding
+        return tally + (f"{said} What you waited: {waited}" if ours else f"{waited} {said}")
 
     def _detail(self, deciding: "Comparison") -> str:
+        """The comparison by its runs."""
         estimate, timed = deciding.estimate, self.metric.is_timed
         if estimate.n == 0:
             a, b = deciding.names
@@ -116,7 +129,7 @@ class Wording:
         side = self.metric.more if ratio > 1 else self.metric.less
         return f"{a}: {100 * abs(ratio - 1):.1f} % {side} {quantity} than {b}"
 
-    def notes(self, compared: Sequence["Comparison"]) -> tuple[str, ...]:
+    def notes(self, decision: Decision, compared: Sequence["Comparison"]) -> tuple[str, ...]:
         """What to know beside the verdict."""
         if all(each.decision is Decision.NOT_RUN for each in compared):
             return ()
@@ -133,6 +146,8 @@ class Wording:
                         f"{selected.name}: stopped by itself after {stopped[0].epochs_made} epochs "
                         f"({stopped[0].record.finished_early})."
                     )
+        if decision is Decision.NOT_DECIDED and self.claim.decided_by == "cost":
+            notes += steps.advice(compared, self.settings.claims)
         return tuple(dict.fromkeys(notes))
 
     def reported(self, compared: Sequence["Comparison"]) -> tuple[Reported, str]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nstbench import outside
+from nstbench.cost.record import Record
 from nstbench.files import conf_dir
-from nstbench.report.data import select
+from nstbench.report.data import costs, scores, select
 from nstbench.report.data.presets import read_yaml
 from nstbench.report.data.reader import Damage, RecordedRun, Runs
+from nstbench.report.data.scores import Scores
 from nstbench.report.data.settings import ReportSettings
 from nstbench.report.figures import curves, looks
+from nstbench.report.figures.boxes import Boxes
 from nstbench.report.figures.looks import Look
 from nstbench.report.figures.picture_sheets import Sheet
 from nstbench.report.figures.plots import Plot
@@ -22,7 +25,7 @@ from nstbench.report.judge.ranking import Ranking
 from nstbench.report.judge.verdicts import Verdict
 from nstbench.report.tables.table import Table
 
-Kind = Literal["table", "sweep", "single"]
+Kind = Literal["benchmark", "table", "sweep", "single"]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,18 @@ class Findings:
     results: Path  # the folder of `runs/`
     runs: Sequence[RecordedRun]
     damaged: Sequence[Damage]
+    costs: Sequence[Record]  # sessions on what a step costs
     settings: ReportSettings
     verdicts: Sequence[Verdict]
     rankings: Sequence[Ranking]  # of the largest problems
     looks: Mapping[str, Look]
+    scores: Scores | None = None  # of a benchmark's folder
 
     @property
     def kind(self) -> Kind:
         """What the page is about: the report's table where any of its rows was run."""
+        if self.scores:
+            return "benchmark"
         if len(self.runs) == 1:
             return "single"
         return "table" if select.of_table(self.runs, self.settings.table) else "sweep"
@@ -49,8 +56,9 @@ class Findings:
 class Section:
     """One section: `template` in `templates/sections` shows `context`.
 
-    `tables` and everything drawn are written to files, too; `plots` and `ratios` are drawn by the
-    page's script where the template asks for them.
+    `tables` and everything drawn are written to files, too; `plots` are drawn by the page's script
+    where the template asks for them. Each of `galleries` has a key, a title, and pictures that are
+    paths, which the page takes in.
     """
 
     anchor: str
@@ -58,23 +66,29 @@ class Section:
     template: str
     context: Mapping[str, Any] = field(default_factory=dict)
     tables: Sequence[Table] = ()
-    plots: Sequence[Plot] = ()
-    ratios: Ratios | None = None
+    plots: Sequence[Plot | Ratios | Boxes] = ()
     sheets: Sequence[Sheet] = ()
     galleries: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)  # for the page's script
 
 
 def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
-    """Judge and rank the runs that were read."""
+    """Judge and rank the runs that were read; those of a benchmark have their scores already."""
+    sessions, damaged = costs.read(results)
+    scored = scores.read(results)
     methods = {run.method: run.preset for run in found.runs}
+    if scored:
+        methods |= scored.presets(settings.presets)
     return Findings(
         results,
         found.runs,
-        found.damaged,
+        [*found.damaged, *damaged],
+        sessions,
         settings,
-        verdicts.judge(settings, found.runs),
-        curves.rankings(found.runs, settings.claims.margin),
-        looks.assign(methods),
+        () if scored else verdicts.judge(settings, found.runs, sessions),
+        () if scored else curves.rankings(found.runs, settings.claims.margin),
+        looks.assign(methods) | {looks.REFERENCE: looks.GREY},
+        scored,
     )
 
 

@@ -19,7 +19,7 @@ from nstbench.run.schema import Status
 class Table:
     """A table. `frame` holds numbers, `shown` the same rows as text; `notes` are its warnings.
 
-    `caption` says how to read it.
+    `caption` says how to read it; `short` are the columns and rows to quote elsewhere.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Table:
     shown: pd.DataFrame
     notes: list[str]
     strong: tuple[int, ...] = ()  # rows that stand out
+    short: pd.DataFrame | None = None
 
     @property
     def path(self) -> str:
@@ -56,23 +57,30 @@ def numbered(groups: Sequence, make: Callable[[Any], list[Table]]) -> list[Table
 
 def write(table: Table, folder: Path) -> list[Path]:
     """`table` below the report's `folder` as CSV (numbers), Markdown and LaTeX (text, with the
-    warnings below)."""
+    warnings below); what is `short` as Markdown alone, in `<name>_short.md`."""
     (folder / table.path).parent.mkdir(parents=True, exist_ok=True)
     texts = {"csv": table.frame.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
     paths = []
     for suffix, text in texts.items():
         paths.append(folder / f"{table.path}.{suffix}")
         paths[-1].write_text(text, encoding="utf-8")
+    if table.short is not None:
+        paths.append(folder / f"{table.path}_short.md")
+        paths[-1].write_text("\n".join(_grid(table.short)) + "\n", encoding="utf-8")
     return paths
 
 
 def markdown(table: Table) -> str:
-    header = [str(column) for column in table.shown]
-    lines = [header, ["---"] * len(header), *table.shown.astype(str).to_numpy().tolist()]
-    rows = ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines]
     notes = [f"- {_markdown_cell(note)}" for note in table.notes]
     above = [f"**{_markdown_cell(table.title)}**", "", _markdown_cell(table.caption), ""]
-    return "\n".join([*above, *rows, "", *notes]).rstrip() + "\n"
+    return "\n".join([*above, *_grid(table.shown), "", *notes]).rstrip() + "\n"
+
+
+def _grid(shown: pd.DataFrame) -> list[str]:
+    """The lines of a table of text in Markdown."""
+    header = [str(column) for column in shown]
+    lines = [header, ["---"] * len(header), *shown.astype(str).to_numpy().tolist()]
+    return ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines]
 
 
 def latex(table: Table) -> str:

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nstbench.report.data import compare, select
+from nstbench.cost.record import Record
+from nstbench.report.data import compare, costs, select
 from nstbench.report.data.compare import Competitor, Group
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings, Row
 from nstbench.report.judge import pairs, warnings
 from nstbench.report.judge.statistics import Estimate, paired_ratio
-from nstbench.report.notation import NONE, number
+from nstbench.report.notation import NONE, count, number
 from nstbench.report.tables.table import Table, loss_text, median, statuses, values
 
 CAPTION = (
     "Measured s: median of the total time (start, set-up, updates and recording), below it the "
     "range over repeats. Per step: updates alone. Ratio: to the {base} with as many steps, paired "
     "by repeat, below it its {level:.0%} interval."
+)
+BY_COST = "cost"
+FROM_COST = (
+    "(cost): no run of the row was undisturbed; the median of a step in a session of `nstbench "
+    "cost` on pictures of the same size."
 )
 REPORTED_CAPTION = " The report's seconds are of one run each, its set-up included."
 
@@ -32,16 +38,25 @@ class _Line:
     steps: int
 
 
-def timing_table(group: Group, settings: ReportSettings, runs: Iterable[RecordedRun] = ()) -> Table:
+def timing_table(
+    group: Group,
+    settings: ReportSettings,
+    runs: Iterable[RecordedRun] = (),
+    sessions: Sequence[Record] = (),
+) -> Table:
     """Seconds of a group of comparable runs, beside those that the report gives for the same.
 
     Runs that were altered stand below, as what they were, without the report's numbers. `runs` are
-    all runs: those like the group's that are not in it are named in the warnings.
+    all runs: those like the group's that are not in it are named in the warnings. `sessions` of
+    `nstbench cost` tell a step's seconds where no run of a line was undisturbed.
     """
     lines = _lines(group, settings)
     of_table = any(line.row for line in lines)
     bases = _bases(lines)
-    records = [_record(line, bases.get(line.steps), settings) for line in lines]
+    records = [
+        _record(line, bases.get(line.steps), settings) | _step(line.competitor, sessions)
+        for line in lines
+    ]
     frame = pd.DataFrame(records).dropna(axis="columns", how="all")
     shown = without_empty(pd.DataFrame([_shown(record) for record in records]))
     members = [line.competitor for line in lines if line.competitor]
@@ -50,10 +65,16 @@ def timing_table(group: Group, settings: ReportSettings, runs: Iterable[Recorded
     missing = [str(line.row.row) for line in lines if line.row and not line.competitor]
     if missing:
         notes.append(f"Rows of the report's table without a run: {', '.join(missing)}.")
+    if any(record.get("step_from") == BY_COST for record in records):
+        notes.append(FROM_COST)
     base = "first row" if of_table else "fastest"
     caption = CAPTION.format(base=base, level=2 * settings.claims.level - 1)
     caption += REPORTED_CAPTION if of_table else ""
-    return Table("timing", f"Time: {group.title}", caption, frame, shown, notes)
+    title = f"Time: {group.title}"
+    short = _short(records, [bases[line.steps] for line in lines if line.steps in bases])
+    return Table(
+        "timing", title, caption, frame, shown, notes, short=short if of_table else None
+    )  # fmt: skip
 
 
 def without_empty(shown: pd.DataFrame) -> pd.DataFrame:
@@ -127,13 +148,59 @@ def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
         "total_s": median(total),
         "total_lowest_s": min(total, default=math.nan),
         "total_highest_s": max(total, default=math.nan),
-        "step_s": median(values(each, compare.seconds_per_step)),
         "ratio": ratio.ratio,
+        "ratio_pairs": ratio.n,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "loss": median(values(each, compare.final_loss)),
         "picture": picture_of(each),
     }
+
+
+def _step(each: Competitor | None, sessions: Sequence[Record]) -> dict:
+    """Seconds per step: of the runs, or where all were disturbed of a session on what it costs."""
+    if each is None:
+        return {}
+    own = values(each, compare.seconds_per_step)
+    if own:
+        return {"step_s": median(own), "step_from": "runs"}
+    seconds = costs.step_seconds(sessions, each.first)
+    return {} if seconds is None else {"step_s": seconds, "step_from": BY_COST}
+
+
+def _short(records: Sequence[dict], bases: Sequence[_Line]) -> pd.DataFrame:
+    """The report's rows in eight columns."""
+    names = {base.competitor.first.optimizer for base in bases}
+    ratio = f"Ratio to {names.pop()}" if len(names) == 1 else "Ratio"
+    lines = []
+    for record in records:
+        if record["row"] is None:
+            continue
+        lines.append(
+            {
+                "Optimizer": record["optimizer"],
+                "Rate": number(record["lr"]),
+                "Epochs": str(record["epochs"]),
+                "Reported s": number(record["reported_s"]),
+                "Measured s": number(record.get("total_s"), 4),
+                "s per step": _step_text(record),
+                ratio: _ratio_text(record),
+                "Final loss": loss_text(record.get("loss")),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _ratio_text(record: dict) -> str:
+    """With its interval, or with how many pairs were too few for one."""
+    text, n = _span(record, "ratio", "ratio_low", "ratio_high"), record.get("ratio_pairs", 0)
+    is_bounded = math.isfinite(record.get("ratio_high", math.inf))
+    return text if is_bounded or not n else f"{text} ({count(n, 'pair')})"
+
+
+def _step_text(record: dict) -> str:
+    seconds = number(record.get("step_s"), 3)
+    return f"{seconds} ({BY_COST})" if record.get("step_from") == BY_COST else seconds
 
 
 def _ratio(each: Competitor, base: Competitor, settings: ReportSettings) -> Estimate:
@@ -170,7 +237,7 @@ def _shown(record: dict) -> dict[str, str]:
         "Measured s": _span(record, "total_s", "total_lowest_s", "total_highest_s"),
         "Repeats": _repeats(record),
         "Reported s/step": number(record.get("reported_step_s"), 3),
-        "Measured s/step": number(record.get("step_s"), 3),
+        "Measured s/step": _step_text(record),
         "Reported ratio": number(record.get("reported_ratio"), 3),
         "Measured ratio": _span(record, "ratio", "ratio_low", "ratio_high"),
         "Final loss": loss_text(record.get("loss")),

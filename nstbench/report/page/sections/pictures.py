@@ -4,24 +4,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import ReportedTable
 from nstbench.report.figures import picture_sheets
 from nstbench.report.figures.picture_sheets import Gallery, frames, inputs
-from nstbench.report.page.embed import data_uri
 from nstbench.report.page.section import Findings, Section
 
-FEW_PICTURES = 24  # up to so many results are shown large
-LARGE, SMALL = (512, 320), (320, 160)  # pixels of a result and of a snapshot
-MOST_FRAMES = 10
+MOST_FRAMES = 10  # snapshots of one run
+MOST_IN_ALL = 240  # snapshots of the page
+MOST_RESULTS = 400  # of the page: galleries that begin beyond them are left out
+MOST_SHEETS = 4  # problems whose results are printed together
 
 
 def section(findings: Findings) -> Section | None:
-    table = findings.settings.table
-    found = picture_sheets.galleries(findings.runs, table)
+    table, runs = findings.settings.table, findings.runs
+    if findings.kind != "table":
+        table = ReportedTable(rows=())
+    if findings.scores:
+        runs = [run for run in runs if findings.scores.is_scored(run.record.settings)]
+    found = picture_sheets.galleries(runs, table)
     sheets = [
-        *map(picture_sheets.contact_sheet, found),
-        *picture_sheets.systems_sheet(findings.runs, table),
-        *picture_sheets.filmstrips(findings.runs),
-        *picture_sheets.equal_time(findings.runs),
+        *map(picture_sheets.contact_sheet, found[:MOST_SHEETS]),
+        *picture_sheets.systems_sheet(runs, table),
+        *picture_sheets.filmstrips(runs),
+        *picture_sheets.equal_time(runs),
     ]
     galleries = _galleries(found)
     if not galleries:
@@ -30,48 +35,43 @@ def section(findings: Findings) -> Section | None:
 
 
 def _galleries(galleries: Iterable[Gallery]) -> list[dict[str, Any]]:
-    galleries = list(galleries)
-    total = sum(len(gallery.entries) for gallery in galleries)
-    sides = LARGE if total <= FEW_PICTURES else SMALL
-    made = [_gallery(gallery, *sides) for gallery in galleries]
-    return [gallery for gallery in made if gallery["entries"]]
+    """Galleries whose result can be seen; snapshots of the first runs, as long as there is room."""
+    room = MOST_IN_ALL
+    made: list[dict[str, Any]] = []
+    for gallery in galleries:
+        if sum(len(each["entries"]) for each in made) >= MOST_RESULTS:
+            break
+        entries = []
+        for entry in gallery.entries:
+            path = entry.run.path / "image.png"
+            if path.is_file():
+                kept = _frames(entry.run) if room > 0 else []
+                room -= len(kept)
+                told = {"label": entry.label, "caption": entry.caption}
+                entries.append(told | {"path": path, "frames": kept})
+        if entries:
+            made.append(_gallery(gallery, entries))
+    return made
 
 
-def _gallery(gallery: Gallery, side: int, frame_side: int) -> dict[str, Any]:
+def _gallery(gallery: Gallery, entries: list[dict[str, Any]]) -> dict[str, Any]:
     first = gallery.entries[0].run
     names = [first.record.content.name, *(style.name for style in first.record.style)]
-    given = [(cell, data_uri(cell.path, side)) for cell in inputs(first)]
-    entries = []
-    for entry in gallery.entries:
-        image = data_uri(entry.run.path / "image.png", side)
-        if image is not None:
-            moving = {
-                "label": entry.label,
-                "caption": entry.caption,
-                "frames": _frames(entry.run, frame_side),
-            }
-            entries.append({"label": entry.label, "image": image, "moving": moving})
     return {
         "key": gallery.key,
         "title": gallery.title,
-        "content": given[0][1],
         "inputs": [
-            {"src": src, "role": cell.caption, "name": name}
-            for (cell, src), name in zip(given, names, strict=True)
-            if src
+            {"path": cell.path, "role": cell.caption, "name": name}
+            for cell, name in zip(inputs(first), names, strict=True)
         ],
         "entries": entries,
-        "moving": [entry["moving"] for entry in entries],
     }
 
 
-def _frames(run: RecordedRun, side: int) -> list[dict[str, Any]]:
-    """The snapshots for the slider; the last is the result, which the page holds already."""
-    *before, last = frames(run, MOST_FRAMES) or [None]
-    if not before:
-        return []
-    pictures = [(frame, data_uri(frame.path, side)) for frame in before]
+def _frames(run: RecordedRun) -> list[dict[str, Any]]:
+    """The snapshots for the slider, the last of them the result; none without one before it."""
+    kept = frames(run, MOST_FRAMES)
     return [
-        {"src": src, "epoch": frame.epoch, "caption": frame.caption.replace("\n", ", ")}
-        for frame, src in [*((frame, src) for frame, src in pictures if src), (last, None)]
+        {"path": each.path, "epoch": each.epoch, "caption": each.caption.replace("\n", ", ")}
+        for each in (kept if len(kept) > 1 else ())
     ]

@@ -1,6 +1,6 @@
 """Which optimizer, at which rate: the answer in a sentence, then everyone in its order."""
 
-from nstbench.report.figures.profiles import profiles
+from nstbench.report.figures.profiles import of_one, profiles
 from nstbench.report.judge.answer import answer
 from nstbench.report.page.section import Findings, Section
 from nstbench.report.tables.ranking import ranking_tables
@@ -13,11 +13,11 @@ def section(findings: Findings) -> Section | None:
         return None
     margin = findings.settings.claims.margin
     tables = numbered(rankings, lambda ranking: ranking_tables(ranking, findings.settings))
-    profiled = profiles(findings.runs, findings.settings.targets)
+    targets = findings.settings.targets
+    profiled = profiles(findings.runs, targets)
+    plots = profiled.plots or [plot for each in rankings for plot in of_one(each, targets)]
     context = {
         "answer": answer(rankings[0], margin) if findings.kind != "sweep" else "",
         "notes": profiled.notes if profiled.plots else [],
     }
-    return Section(
-        "ranking", "Ranking", "ranking.html", context, tables=tables, plots=profiled.plots
-    )
+    return Section("ranking", "Ranking", "ranking.html", context, tables=tables, plots=plots)

@@ -3,65 +3,100 @@
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from nstbench.report.data import compare
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.notation import count, short
+from nstbench.report.notation import count, number
 from nstbench.report.page.section import Findings, Section
 from nstbench.report.tables.objectives import objective_name
 
 STATUS_MARKS = {"completed": "✓", "diverged": "↯", "failed": "✗", "interrupted": "‖"}
+FEW_RUNS = 8  # that need no search
+FILES = ("run.json", "epochs.csv", "trace.csv", "image.png")
 
 
 def section(findings: Findings) -> Section:
-    groups = compare.groups(findings.runs)
+    facts = _Facts()
+    problems = [
+        {
+            "title": group.title[:1].upper() + group.title[1:],
+            "count": count(len(group.runs), "run"),
+            "groups": [_group(each.label, each.runs) for each in compare.competitors(group.runs)],
+        }
+        for group in compare.groups(findings.runs)
+    ]
     context = {
         "damaged": [str(damage) for damage in findings.damaged],
-        "groups": [
-            _group(each.label, each.runs, group.title if len(groups) > 1 else "")
-            for group in groups
-            for each in compare.competitors(group.runs)
-        ],
+        "searchable": len(findings.runs) > FEW_RUNS,
+        "is_single": findings.kind == "single",
+        "problems": problems,
     }
-    return Section("runs", "Every run", "runs.html", context)
+    runs = {run.id: _inside(run, facts) for run in findings.runs}
+    data = {"runs": {"pairs": facts.pairs, "runs": runs}}
+    return Section("runs", "Every run", "runs.html", context, data=data)
 
 
-def _group(label: str, runs: Sequence[RecordedRun], problem: str) -> dict[str, Any]:
+class _Facts:
+    """Every (name, value) that runs have, once: most are the same in all of a sweep."""
+
+    def __init__(self):
+        self._places: dict[tuple[str, str], int] = {}
+
+    def place(self, pair: tuple[str, str]) -> int:
+        return self._places.setdefault(pair, len(self._places))
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return list(self._places)
+
+
+def _group(label: str, runs: Sequence[RecordedRun]) -> dict[str, Any]:
     runs = sorted(runs, key=lambda run: (run.repeat, run.id))
     return {
         "label": label,
-        "problem": problem,
         "count": count(len(runs), "run"),
-        "runs": [_run(run, len(runs) > 1) for run in runs],
+        "runs": [_line(run, len(runs) > 1) for run in runs],
     }
 
 
-def _run(run: RecordedRun, repeated: bool) -> dict[str, Any]:
+def _line(run: RecordedRun, repeated: bool) -> dict[str, Any]:
+    """What is seen of a run before it is opened."""
     record = run.record
     final, clocks = record.final, record.clocks
     numbers = []
     if final:
-        loss = "loss not finite" if final.loss is None else f"loss {short(final.loss)}"
+        loss = "loss not finite" if final.loss is None else f"loss {number(final.loss)}"
         numbers += [f"{final.epochs} epochs", loss]
     if clocks and record.timing_valid:
-        numbers.append(f"{clocks.total_s:.1f} s")
+        numbers.append(f"{number(clocks.total_s, 3)} s")
     repeat = f", repeat {run.repeat}" if repeated else ""
     experiment = f" ({run.experiment})" if run.experiment else ""
-    early = f"Stopped by itself: {record.finished_early}." if record.finished_early else ""
     return {
         "id": run.id,
         "name": f"{run.label}, {run.setup.epochs} epochs{repeat}{experiment}",
-        "problem": _problem(run),
         "numbers": " · ".join(numbers),
         "status": str(run.status),
         "mark": STATUS_MARKS.get(str(run.status), "…"),
+    }
+
+
+def _inside(run: RecordedRun, facts: _Facts) -> dict[str, Any]:
+    """What the page's script shows of a run that is opened."""
+    record = run.record
+    early = f"Stopped by itself: {record.finished_early}." if record.finished_early else ""
+    folder = quote(f"../{run.path.parent.name}/{run.path.name}")
+    return {
+        "id": run.id,
+        "problem": _problem(run),
         "error": record.error,
         "command": f"python -m nstbench {shlex.join([*record.command, 'force=true'])}",
+        "files": [f"{folder}/{name}" for name in FILES if (run.path / name).is_file()],
         "notes": [
             *filter(None, [early]),
             *(f"Timing not valid: {note}" for note in record.timing_notes),
         ],
-        "facts": _facts(run),
+        "facts": [(title, list(map(facts.place, pairs))) for title, pairs in _facts(run) if pairs],
     }
 
 
@@ -98,4 +133,4 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", f"{value:.6g}" if isinstance(value, float) else str(value)
+            yield f"{prefix}{key}", number(value, 6) if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ def section(findings: Findings) -> Section | None:
     if not groups:
         return None
     of_table = bool(select.of_table(groups[0].runs, table))
-    tables = numbered(groups, lambda group: [timing_table(group, findings.settings, findings.runs)])
+    told = findings.settings, findings.runs, findings.costs
+    tables = numbered(groups, lambda group: [timing_table(group, *told)])
     title = "The table, measured again" if of_table else "Seconds"
     return Section("table", title, "tables.html", tables=tables)

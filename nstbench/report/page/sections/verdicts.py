@@ -46,20 +46,16 @@ def section(findings: Findings) -> Section | None:
         "not_run": _not_run(not_run) if not own else "",
         "commands": commands,
     }
-    return Section(
-        "verdicts",
-        "Verdicts",
-        "verdicts.html",
-        context,
-        tables=[verdict_table(findings.verdicts)],
-        ratios=ratios_of_time(findings.verdicts, findings.settings),
-    )
+    ratios = ratios_of_time(findings.verdicts, findings.settings)
+    tables = [verdict_table(findings.verdicts)]
+    plots = [ratios] if ratios else []
+    return Section("verdicts", "Verdicts", "verdicts.html", context, tables=tables, plots=plots)
 
 
 def _lede(own: bool, judged: Sequence[Verdict]) -> str:
     what = "Your claims, judged by paired runs" if own else (
-        "Each sentence of the report, judged by paired runs measured here, and by the seconds of "
-        "the report's own table"
+        "Each sentence of the report, judged by what was measured here, and by the seconds of the "
+        "report's own table"
     )  # fmt: skip
     runs = [run for each in judged for c in each.comparisons for s in c.selected for run in s.runs]
     if not runs:

@@ -1,0 +1,229 @@
+"""Packs of real runs (random weights, 32 pixels) and of forged ones, repeated in this process.
+
+Every forged pack has a new manifest and agrees with itself, so only a repetition can find it.
+"""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_pack import remade
+
+from nstbench.benchmark import pack, packs, verify
+from nstbench.run import loop
+from nstbench.run.kept import Kept
+from nstbench.run.quality import quality
+from nstbench.settings import compose, identity
+from nstbench.settings.model import Settings
+
+SIZE = ("size=32", "weights=random", "init=noise", "epochs=4")
+OWN = """
+import keras
+
+class Mine(keras.optimizers.SGD):
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, 1e-9 * learning_rate * gradient)
+"""
+
+
+class Killed(Exception):
+    """Ends a run as `kill -9` would, between its checkpoint and its last rows."""
+
+
+class Silent:
+    def __init__(self, last_epoch=None):
+        self.last_epoch = last_epoch
+
+    def stage(self, what):
+        pass
+
+    def download(self, name, done, total):
+        pass
+
+    def note(self, text):
+        pass
+
+    def epoch(self, row):
+        if row["epoch"] == self.last_epoch:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return Kept()
+
+
+def made(folder, kept, *arguments, killed_after=None):
+    """The pack of one run."""
+    settings = compose.resolve([*SIZE, *arguments, f"out={folder}"])
+    with suppress(Killed):
+        loop.run(settings, Silent(killed_after), kept)
+    path = folder / "made.zip"
+    pack.make([identity.run_directory(settings)], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def adam(tmp_path_factory, kept):
+    return made(tmp_path_factory.mktemp("adam"), kept, "optimizer=adam", "steps_per_epoch=5")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, kept):
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "mine.py").write_text(OWN)
+    return made(folder, kept, f"optimizer={folder / 'mine.py'}:Mine", "lr=1.0", "steps_per_epoch=5")
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, kept):
+    """26 evaluations before the checkpoint, which the start's comparison does not reach."""
+    return made(tmp_path_factory.mktemp("killed"), kept, "optimizer=adam", "steps_per_epoch=13",
+                "checkpoint_s=0", killed_after=3)  # fmt: skip
+
+
+def verified(path, capsys, *arguments):
+    code = verify.main([str(path), "seed=0", *arguments])
+    return code, capsys.readouterr().out
+
+
+def forged(path, change):
+    """The pack after `change(run.json's document, folder)`, its run renamed after its settings."""
+
+    def changed(folder):
+        (file,) = folder.glob("runs/*/run.json")
+        document = json.loads(file.read_text())
+        change(document, file.parent)
+        document["id"] = identity.run_id(Settings.model_validate(document["settings"]))
+        file.write_text(json.dumps(document))
+        file.parent.rename(file.parent.with_name(document["id"]))
+
+    return remade(path, changed)
+
+
+def scale(folder, evaluation, factor):
+    """A loss and its terms, and the row of its epoch, as if that had been measured."""
+    trace = pd.read_csv(folder / "trace.csv")
+    epochs = pd.read_csv(folder / "epochs.csv")
+    terms = [name for name in trace if name.startswith("term_")]
+    at = trace["evaluation"] == evaluation
+    trace.loc[at, ["loss", *terms]] *= factor
+    for row, epoch in enumerate(epochs["epoch"]):
+        own = trace[trace["epoch"] == epoch]
+        epochs.loc[row, "loss"] = own["loss"].mean()
+        epochs.loc[row, ["loss_last", *terms]] = own.iloc[-1][["loss", *terms]]
+        epochs.loc[row, "loss_best"] = trace[trace["epoch"] <= epoch]["loss"].min()
+    trace.to_csv(folder / "trace.csv", index=False)
+    epochs.to_csv(folder / "epochs.csv", index=False)
+
+
+def test_an_honest_pack_is_verified(adam, capsys):
+    code, said = verified(adam, capsys)
+    assert code == 0, said
+    assert "verified to epoch 4 within the tolerance for another machine" in said
+    assert "20 evaluations, bit for bit" in said and "picture has the loss on record" in said
+
+
+def test_a_loss_altered_in_the_last_digit_that_matters_is_found(adam, capsys):
+    """At the first evaluation 1.5e-5 is what another machine may differ by."""
+    path = forged(adam, lambda document, folder: scale(folder, 1, 1 - 2e-5))
+    code, said = verified(path, capsys)
+    assert code == 1 and "differs at epoch 1: the loss of evaluation 1 is" in said
+    path = forged(adam, lambda document, folder: scale(folder, 1, 1 - 1e-6))
+    assert verified(path, capsys)[0] == 0
+
+
+def test_another_picture_is_found(adam, capsys):
+    def other(document, folder):
+        """The result of a friend, a little better, with numbers of its own."""
+        image = Image.open(folder / "image.png")
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "image.png")
+        names = ("image.png", "content.png")
+        pixels = [np.asarray(Image.open(folder / name), np.float32) / 255 for name in names]
+        document["quality"] = quality(*pixels).model_dump()
+
+    code, said = verified(forged(adam, other), capsys)
+    assert code == 1 and "differs at the end: the loss of image.png is" in said
+
+
+def test_edited_source_is_found_and_never_run_unasked(own, capsys):
+    code, said = verified(own, capsys)
+    assert code == 1 and "cannot be checked because that would execute mine.py" in said
+    code, said = verified(own, capsys, "run_source=true")
+    assert code == 0 and "verified to epoch 4" in said
+
+    def edit(document, folder):
+        file = folder / "mine.py"
+        file.write_text(file.read_text().replace("1e-9", "2e-9"))
+
+    code, said = verified(forged(own, edit), capsys, "run_source=true")
+    assert code == 1 and "mine.py is not the source that it was made with" in said
+
+    def edit_well(document, folder):
+        edit(document, folder)
+        source = document["settings"]["optimizer"]["source"]
+        source["sha256"] = packs.digest(folder / "mine.py")
+
+    code, said = verified(forged(own, edit_well), capsys, "run_source=true")
+    assert code == 1 and "differs at epoch 1: the loss of evaluation 2" in said
+
+
+def test_source_that_raises_cannot_be_checked(own, capsys):
+    def broken(document, folder):
+        (folder / "mine.py").write_text("raise RuntimeError('\\x1b[2J no')")
+        source = document["settings"]["optimizer"]["source"]
+        source["sha256"] = packs.digest(folder / "mine.py")
+
+    code, said = verified(forged(own, broken), capsys, "run_source=true")
+    assert code == 1 and "cannot be checked because" in said and "\x1b" not in said
+
+
+def test_a_pack_of_another_backend_is_told_so(adam, capsys):
+    here = compose.resolve([]).backend
+    other = "torch" if here != "torch" else "tensorflow"
+    path = forged(adam, lambda document, folder: document["settings"].update(backend=other))
+    code, said = verified(path, capsys)
+    assert code == 1
+    assert f"cannot be checked because it was made on {other}, and this is {here}" in said
+    assert "differs" not in said
+
+
+def test_other_settings_than_those_it_is_named_after_are_found(adam, capsys):
+    def faster(folder):
+        (file,) = folder.glob("runs/*/run.json")
+        document = json.loads(file.read_text())
+        document["settings"]["lr"] = 0.01
+        file.write_text(json.dumps(document))
+
+    code, said = verified(remade(adam, faster), capsys)
+    assert code == 1 and "its settings are not those that it is named after" in said
+
+
+def test_a_segment_after_a_checkpoint_is_repeated(killed, capsys):
+    code, said = verified(killed, capsys)
+    assert code == 0 and "verified to epoch 1 within" in said, said
+    assert "13 more after its checkpoint" in said
+    path = forged(killed, lambda document, folder: scale(folder, 30, 0.99))
+    code, said = verified(path, capsys)
+    assert (
+        code == 1 and "differs after its checkpoint, at epoch 3: the loss of evaluation 30" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "verify NAME.zip"),
+        (["a.zip", "b.zip"], "takes one pack"),
+        (["a.zip", "epochs=3"], "unknown setting of verify"),
+        (["a.zip", "runs=x"], "runs must be a whole number"),
+        (["a.zip", "run_source=1"], "run_source must be true or false"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(arguments, message, capsys):
+    assert verify.main(arguments) == (2 if arguments else 0)
+    told = capsys.readouterr()
+    assert message in told.err + told.out
