@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import hashlib
 import os
 import shutil
 import tempfile
@@ -83,6 +84,7 @@ def _lend(purpose: str) -> None:
     process: the first purpose counts.
     """
     kept = programs.kept("tensorflow", ("tensorflow",))
+    purpose = hashlib.sha256(purpose.encode(errors="replace")).hexdigest()[:16]  # part of a name
     given = os.environ.get(FLAGS)
     if kept is None or FOLDER in (given or ""):
         return
