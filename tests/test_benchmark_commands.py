@@ -26,6 +26,8 @@ def started(folder, *arguments, **environment):
     return subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # What runs the tests in the background hands SIGINT on as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

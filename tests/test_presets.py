@@ -134,7 +134,7 @@ class _Silent:
 
 
 def test_the_reference_is_the_default_objective_whatever_the_runs_own(tmp_path, monkeypatch, eager):
-    monkeypatch.setattr(engines, "load", lambda device, precision: eager)
+    monkeypatch.setattr(engines, "load", lambda *_: eager)
     common = ["size=32", "weights=random", "epochs=2", "steps_per_epoch=1", "kernels=direct"]
     own, other = (
         runner.run(compose.resolve([*common, f"out={tmp_path}", *o]), _Silent())
