@@ -10,6 +10,7 @@ from nstbench.pictures import images
 from nstbench.run import kept as staying_process
 from nstbench.run import loop
 from nstbench.run.kept import Kept
+from nstbench.run.listener import Silent
 from nstbench.settings import compose, identity
 
 TINY = ("size=32", "weights=random", "init=noise", "epochs=2", "steps_per_epoch=3")
@@ -25,22 +26,6 @@ class Baked(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate):
         self.assign_sub(variable, 1e-9 * self.step_length * gradient)
 """
-
-
-class Silent:
-    """A `Listener` that keeps quiet."""
-
-    def stage(self, what):
-        pass
-
-    def download(self, name, done, total):
-        pass
-
-    def note(self, text):
-        pass
-
-    def epoch(self, row):
-        pass
 
 
 def carry(out, arguments, given=None):

@@ -16,6 +16,7 @@ from nstbench.networks import weights
 from nstbench.optimizers import find, minimise, schedules
 from nstbench.pictures import images
 from nstbench.run import loop as runner
+from nstbench.run.listener import Silent
 from nstbench.settings import compose
 from nstbench.sweep import plan
 from nstbench.transfer import problem as problems
@@ -119,25 +120,11 @@ def test_a_decaying_rate_follows_its_schedule(eager):
         assert moved == pytest.approx(2.0 * 0.96 ** (step / 100), rel=1e-5)
 
 
-class _Silent:
-    def stage(self, what):
-        pass
-
-    def download(self, name, done, total):
-        pass
-
-    def note(self, text):
-        pass
-
-    def epoch(self, row):
-        pass
-
-
 def test_the_reference_is_the_default_objective_whatever_the_runs_own(tmp_path, monkeypatch, eager):
     monkeypatch.setattr(engines, "load", lambda *_: eager)
     common = ["size=32", "weights=random", "epochs=2", "steps_per_epoch=1", "kernels=direct"]
     own, other = (
-        runner.run(compose.resolve([*common, f"out={tmp_path}", *o]), _Silent())
+        runner.run(compose.resolve([*common, f"out={tmp_path}", *o]), Silent())
         for o in (["objective=report"], ["objective=neural_style"])
     )
     assert own.reference.loss == pytest.approx(own.final.loss, rel=1e-6)

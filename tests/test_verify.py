@@ -15,6 +15,7 @@ from test_pack import remade
 
 from nstbench.benchmark import pack, packs, repeat, verify
 from nstbench.run import loop
+from nstbench.run.listener import Silent
 from nstbench.run.quality import quality
 from nstbench.settings import compose, identity
 from nstbench.settings.model import Settings
@@ -33,18 +34,9 @@ class Killed(Exception):
     """Ends a run as `kill -9` would, between its checkpoint and its last rows."""
 
 
-class Silent:
+class Until(Silent):
     def __init__(self, last_epoch=None):
         self.last_epoch = last_epoch
-
-    def stage(self, what):
-        pass
-
-    def download(self, name, done, total):
-        pass
-
-    def note(self, text):
-        pass
 
     def epoch(self, row):
         if row["epoch"] == self.last_epoch:
@@ -67,7 +59,7 @@ def made(folder, kept, *arguments, killed_after=None):
     """The pack of one run."""
     settings = compose.resolve([*SIZE, *arguments, f"out={folder}"])
     with suppress(Killed):
-        loop.run(settings, Silent(killed_after), kept)
+        loop.run(settings, Until(killed_after), kept)
     path = folder / "made.zip"
     pack.make([identity.run_directory(settings)], path)
     return path

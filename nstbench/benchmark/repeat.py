@@ -18,6 +18,7 @@ from nstbench.benchmark.recorded import Unchecked
 from nstbench.errors import NstbenchError
 from nstbench.report.data.reader import RecordedRun
 from nstbench.run.kept import Kept
+from nstbench.run.listener import Silent
 from nstbench.run.record import read_rows
 from nstbench.run.schema import TRACE_COLUMNS
 from nstbench.settings import identity
@@ -68,20 +69,11 @@ class _Enough(Exception):
     """Ends a repeated run when it has come far enough."""
 
 
-class _Until:
-    """A `Listener` that looks on until an epoch is on record."""
+class _Until(Silent):
+    """Looks on until an epoch is on record."""
 
     def __init__(self, epoch: int):
         self._epoch = epoch
-
-    def stage(self, what: str) -> None:
-        pass
-
-    def download(self, name: str, done: int, total: int | None) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
 
     def epoch(self, row: dict[str, Any]) -> None:
         if row["epoch"] >= self._epoch:
@@ -131,7 +123,7 @@ def picture_loss(run: RecordedRun, settings: Settings, kept: Nudging) -> float |
         return None
     engine = kept.engine(settings)
     with engine.scope():
-        objective = kept.problem(settings, engine, _Until(0).download).objective
+        objective = kept.problem(settings, engine, Silent().download).objective
         terms = objective.terms(pixels[None].astype(engine.dtype), objective.parameters)
     return math.fsum(float(v[0]) for v in engine.to_numpy(terms).values()) / final.loss
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from nstbench.benchmark.competitors import Competitor
 from nstbench.cost import record
 from nstbench.cost.record import Record
-from nstbench.errors import RecordError
 from nstbench.run import machine
 from nstbench.settings import identity
 
@@ -31,15 +30,13 @@ def per_evaluation(results: Path, competitors: Sequence[Competitor]) -> dict[str
 
 def _records(results: Path) -> list[Record]:
     """Those of this machine, the newest first."""
-    found = []
-    for file in (results / "cost").glob(f"*/{record.FILE}"):
-        try:
-            kept = record.load(file.parent)
-        except RecordError:
-            continue
-        if kept and kept.visits and kept.facts.get("machine", {}).get("host") == machine.host():
-            found.append(kept)
-    return sorted(found, key=lambda kept: kept.visits[-1].started, reverse=True)
+    host = machine.host()
+    records = [
+        kept
+        for kept in record.load_all(results)[0]
+        if kept.visits and kept.facts.get("machine", {}).get("host") == host
+    ]
+    return sorted(records, key=lambda kept: kept.visits[-1].started, reverse=True)
 
 
 def _seconds(records: Sequence[Record], competitor: Competitor) -> float | None:

@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from nstbench.errors import LockedError, NstbenchError
+from nstbench.run.listener import Silent
 from nstbench.run.progress import quiet_start
 
 PATIENCE_S = 90.0  # for a run that a worker before this one still holds
 
 
-class _Silent:
-    """A `Listener` that passes on nothing but downloads and notes, to the log."""
-
-    def stage(self, what: str) -> None:
-        pass
+class _Log(Silent):
+    """Downloads and notes go to the log."""
 
     def download(self, name: str, done: int, total: int | None) -> None:
         if done == total:
@@ -30,9 +28,6 @@ class _Silent:
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        pass
 
 
 def main() -> int:
@@ -58,7 +53,7 @@ def carry_out(arguments: Sequence[str], kept: Any) -> tuple[str, str | None]:
     started = time.monotonic()
     while True:
         try:
-            record = loop.run(compose.resolve(arguments), _Silent(), kept)
+            record = loop.run(compose.resolve(arguments), _Log(), kept)
             return str(record.status), record.error
         except LockedError as error:
             if time.monotonic() - started > PATIENCE_S:

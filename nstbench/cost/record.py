@@ -139,6 +139,19 @@ class Record(_Model):
         return path
 
 
+def load_all(results: Path) -> tuple[list[Record], dict[Path, RecordError]]:
+    """Every record in `results/cost`, and by its folder what could not be read."""
+    records, errors = [], {}
+    for path in sorted((results / "cost").glob(f"*/{FILE}")):
+        try:
+            kept = load(path.parent)
+        except RecordError as error:
+            errors[path.parent] = error
+        else:
+            records += [kept] if kept else []
+    return records, errors
+
+
 def load(folder: Path) -> Record | None:
     """The record in `folder`; None where there is none.
 

@@ -17,3 +17,19 @@ class Listener(Protocol):
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch is on record: `row` has the columns of `epochs.csv`."""
+
+
+class Silent:
+    """A `Listener` that does nothing: what others build on."""
+
+    def stage(self, what: str) -> None:
+        pass
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass

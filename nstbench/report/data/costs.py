@@ -16,7 +16,6 @@ from nstbench.cost.names import with_rate
 from nstbench.cost.output import sentence
 from nstbench.cost.record import Method, Pair, Record
 from nstbench.cost.sequence import Estimate
-from nstbench.errors import RecordError
 from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import Damage, RecordedRun
 from nstbench.report.data.select import equal
@@ -123,13 +122,9 @@ Cost = StepCost | StepCount  # what can decide in place of runs
 
 def read(results: Path) -> tuple[list[Record], list[Damage]]:
     """Every session in `results/cost`, and what could not be read."""
-    sessions, damaged = [], []
-    for path in sorted((results / "cost").glob(f"*/{record.FILE}")):
-        try:
-            sessions.append(record.load(path.parent))
-        except RecordError as error:
-            damaged.append(Damage(path.parent, record.FILE, None, None, str(error)))
-    return [session for session in sessions if session is not None], damaged
+    sessions, errors = record.load_all(results)
+    damaged = [Damage(path, record.FILE, None, None, str(e)) for path, e in errors.items()]
+    return sessions, damaged
 
 
 def between(
