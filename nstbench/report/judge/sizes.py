@@ -1,0 +1,130 @@
+"""Does the small size predict the large one? How alike two sizes rank the same optimizers.
+
+Each pair of pictures that was run at several sizes gives a rank correlation (Spearman's) between
+every two of them, over the settings that both have: of the lowest loss within one budget, and of
+the evaluations to a target that is set at each size anew.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from nstbench.report.data import compare
+from nstbench.report.data.compare import FAMILY, Competitor
+from nstbench.report.data.reader import RecordedRun
+from nstbench.report.data.settings import TargetSettings
+from nstbench.report.judge.ranking import loss_within, method
+from nstbench.report.judge.targets import Targets, evaluations_to, penalised, targets_of
+
+FEWEST = 4  # competitors that must have run at both sizes: three agree too easily by chance
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two sizes, in pixels of the longer side, rank `competitors`.
+
+    `loss` and `evaluations` are rank correlations in [-1, 1], one for each of `pictures`; nan where
+    all competitors tie. `best` counts the pictures on which both sizes have the same best loss.
+    """
+
+    small: int
+    large: int
+    competitors: int
+    pictures: tuple[str, ...]
+    loss: tuple[float, ...]
+    evaluations: tuple[float, ...]
+    best: int
+
+
+@dataclass(frozen=True)
+class _Measured:
+    loss: float
+    evaluations: float
+
+
+Key = tuple  # what tells a competitor from others at every size
+Measured = dict[Key, _Measured]
+
+
+def agreements(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Agreement]:
+    """One of every two sizes that share enough competitors on some pictures, the smallest first."""
+    scenes: dict[str, dict[int, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        if run.status.is_final and len(run.epochs):
+            scenes[_scene(run)][_size(run)].append(run)
+    compared: dict[tuple[int, int], list[tuple[str, Measured, Measured]]] = defaultdict(list)
+    for by_size in scenes.values():
+        if len(by_size) < 2:
+            continue
+        budget = min(run.evaluations for several in by_size.values() for run in several)
+        measured = {size: _measured(own, budget, settings) for size, own in by_size.items()}
+        pictures = compare.pictures_of(next(iter(by_size.values()))[0].record)
+        for small, large in combinations(sorted(measured), 2):
+            both = measured[small].keys() & measured[large].keys()
+            if len(both) >= FEWEST:
+                sides = ({key: measured[size][key] for key in both} for size in (small, large))
+                compared[small, large].append((pictures, *sides))
+    return [_agreement(*sizes, several) for sizes, several in sorted(compared.items())]
+
+
+def _agreement(
+    small: int, large: int, compared: Sequence[tuple[str, Measured, Measured]]
+) -> Agreement:
+    return Agreement(
+        small,
+        large,
+        min(len(one) for _, one, _ in compared),
+        tuple(pictures for pictures, _, _ in compared),
+        tuple(_correlation(one, other, "loss") for _, one, other in compared),
+        tuple(_correlation(one, other, "evaluations") for _, one, other in compared),
+        sum(_best(one) == _best(other) for _, one, other in compared),
+    )
+
+
+def _correlation(one: Measured, other: Measured, name: str) -> float:
+    sides = [[getattr(side[key], name) for key in one] for side in (one, other)]
+    if any(len(set(side)) == 1 for side in sides):
+        return np.nan
+    return float(spearmanr(*sides).statistic)
+
+
+def _best(measured: Measured) -> Key:
+    return min(measured, key=lambda key: measured[key].loss)
+
+
+def _measured(runs: Sequence[RecordedRun], budget: int, settings: TargetSettings) -> Measured:
+    """Medians over the repeats of each competitor at one size."""
+    targets = targets_of(runs, settings)
+    if targets is None:
+        return {}
+    members = compare.competitors(runs, by_schedule=False)
+    return {
+        (*method(each), each.first.lr): _Measured(
+            float(np.median([loss_within(run, budget) for run in each.runs])),
+            _evaluations(each, targets),
+        )
+        for each in members
+    }
+
+
+def _evaluations(each: Competitor, targets: Targets) -> float:
+    penalty = targets.evaluations_penalty
+    counts = (evaluations_to(run, targets.decisive.loss) for run in each.runs)
+    return float(np.median([penalised(count, penalty) for count in counts]))
+
+
+def _scene(run: RecordedRun) -> str:
+    """All that makes a problem but its size."""
+    record = run.record
+    kept = {name: record.settings.get(name) for name in FAMILY if name != "size"}
+    names = [compare.pictures_of(record), record.weights.sha256]
+    return json.dumps([kept, names], sort_keys=True, default=str)
+
+
+def _size(run: RecordedRun) -> int:
+    return max(run.record.content.width, run.record.content.height)
