@@ -378,6 +378,11 @@ def test_the_leaderboard_is_built_from_packs(benchmark_pack, tmp_path, capsys):
     assert leaderboard.main([str(mine), "-o", str(out)]) == 0
     with open(out / "leaderboard.csv") as file:
         assert next(csv.DictReader(file))["score"] == alone["score"]  # nobody is moved
+    assert leaderboard.main([str(tmp_path / "mine"), str(theirs), "-o", str(out)]) == 0
+    with open(out / "leaderboard.csv") as file:  # a folder stands for its pack
+        of_folder = list(csv.DictReader(file))
+    assert [row | {"pack": ""} for row in of_folder] == [row | {"pack": ""} for row in rows]
+    assert [row["pack"] for row in of_folder] == ["mine", "theirs.zip", "theirs.zip"]
     capsys.readouterr()
     single = pack.make([written(tmp_path, SyntheticRun())], tmp_path / "single.zip")
     assert single is None and leaderboard.main([str(tmp_path / "single.zip")]) == 1

@@ -1,15 +1,19 @@
 """`python -m nstbench leaderboard PACK.zip ...`: packs of benchmarks in one table and one figure.
 
-Every score is made anew from the packed runs and the targets that are frozen here: whoever is added
-moves nobody. Packs whose files disagree are refused; `verify` goes further and repeats runs.
+A benchmark's folder stands for the pack that would be made of it. Every score is made anew from the
+packed runs and the targets that are frozen here: whoever is added moves nobody. Packs whose files
+disagree are refused; `verify` goes further and repeats runs.
 """
 
 import argparse
 import csv
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nstbench import errors
 from nstbench.errors import NstbenchError
@@ -26,7 +30,7 @@ class Row:
     label: str
     settings: str
     pack: str
-    made: str
+    made: str  # the day of its last run
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +39,10 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m nstbench leaderboard",
         description="Packs of benchmarks in one table (CSV, Markdown) and one ECDF.",
     )
-    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK.zip")
+    parser.add_argument(
+        "packs", nargs="+", type=Path, metavar="PACK.zip",
+        help="packs, or folders of benchmarks (results/benchmark/small)",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, default=Path("results/leaderboard"))
     chosen = parser.parse_args(arguments)
     return errors.exit_code("nstbench leaderboard", lambda: _build(chosen.packs, chosen.out))
@@ -58,7 +65,7 @@ def _rows(path: Path) -> list[Row]:
     from nstbench.benchmark import consistency, packs, scored
     from nstbench.report.data import reader
 
-    with packs.opened(path) as pack:
+    with _packed(path) as file, packs.opened(file) as pack:
         found = reader.read(pack.folder)
         faults = [*map(str, found.damaged)]
         faults += [f"{run.id}: {fault}" for run in found.runs for fault in consistency.faults(run)]
@@ -73,10 +80,29 @@ def _rows(path: Path) -> list[Row]:
             Row(
                 entry, f"{entry.name} ({path.stem})", packs.plain(entry.label),
                 packs.plain(by_id[entry.standing.runs[0]].label) if entry.standing.runs else "",
-                path.name, packs.plain(pack.manifest.made[:10]),
+                path.name, packs.plain(_last_day(entry, by_id)),
             )
             for entry in entries
         ]  # fmt: skip
+
+
+def _last_day(entry: Any, runs: Mapping[str, Any]) -> str:
+    """The day on which the last of an entry's runs ended."""
+    return max((runs[id].record.finished or "" for id in entry.standing.runs), default="")[:10]
+
+
+@contextmanager
+def _packed(path: Path) -> Iterator[Path]:
+    """The pack in `path`, made for the length of the block where it is a benchmark's folder."""
+    if not path.is_dir():
+        yield path
+        return
+    from nstbench.benchmark import pack
+
+    with tempfile.TemporaryDirectory(prefix="nstbench-pack-") as folder:
+        made = Path(folder, f"{path.resolve().name}.zip")
+        pack.make([path], made)
+        yield made
 
 
 def write(out: Path, by_benchmark: dict[str, list[Row]]) -> None:
