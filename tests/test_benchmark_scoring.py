@@ -165,6 +165,15 @@ def test_probability_of_best_is_a_share_and_follows_the_trials():
     assert tied["a"] == tied["b"] == 0.5
 
 
+def test_trials_needed_come_from_the_expected_best():
+    """Of n trials with one good one, k find it with chance k / n: the rest is the mean distance."""
+    assert best_of.above_best(math.log(1.2) - 3, [-3.0, -2.0]) == pytest.approx(0.2)
+    assert best_of.trials_needed([-3.0] * 4) == 1
+    distance = 10 * math.log1p(best_of.CLOSE)  # so that (1 - k / n) / 10 of it may be left
+    assert best_of.trials_needed([0.0] * 19 + [-distance]) == 18
+    assert best_of.trials_needed([-distance, *[0.0] * 19]) == 18  # whatever their order
+
+
 def test_sensitivity_of_a_roof_has_a_closed_form():
     """log(loss / best) = |log10(rate)|: over 1.5 decades either side its mean is 0.75."""
     rates = np.logspace(-3, 3, 61)

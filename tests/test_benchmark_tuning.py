@@ -236,6 +236,8 @@ def test_what_is_written_is_json_and_tables(tiny, monkeypatch, tmp_path):
     }  # fmt: skip
     page = (tmp_path / "report.md").read_text()
     assert "Leading group" in page and "not frozen" in page and "| Adam" in page
+    _, brought = page.split("What tuning brings")
+    assert "| Adam" in brought and "| L-BFGS" not in brought  # which has nothing to tune
     import json
 
     whole = json.loads((tmp_path / "scores.json").read_text())

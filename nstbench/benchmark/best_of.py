@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CLOSE = 0.05  # a share of the loss: who lies no further above the best counts as tuned
 DECADES = 3.0  # of rates around the best one, over which the sensitivity is a mean
 SHUFFLES = 2000  # of the trials, for the probability of being the best
 
@@ -57,6 +58,17 @@ def expected_best(values: Sequence[float]) -> np.ndarray:
         for k in range(1, count + 1)
     ]
     return np.array(chances) @ ordered
+
+
+def above_best(value: float, values: Sequence[float]) -> float:
+    """By which share a trial's loss lies above the best trial's: 0.1 for a mean factor of 1.1."""
+    return math.expm1(value - min(values))
+
+
+def trials_needed(values: Sequence[float]) -> int:
+    """The number of trials whose best, on average, is `CLOSE` to the best of all of them."""
+    above = expected_best(values) - min(values)
+    return int(np.argmax(above <= math.log1p(CLOSE))) + 1
 
 
 def probability_of_best(

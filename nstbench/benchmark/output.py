@@ -17,6 +17,7 @@ from nstbench.benchmark.tuning import Trial, Tuned
 from nstbench.files import replacing
 
 FORMAT = 1  # of scores.json
+TRIALS = (1, 5, 10)  # budgets of tuning that the table of trials shows
 WEAKNESS = "Targets are not frozen: they come from the optimizers here, and move with them."
 Row = Sequence[str]
 NO_SECONDS: Mapping[str, float] = MappingProxyType({})
@@ -76,41 +77,63 @@ def text(
     """The tables, as Markdown."""
     of = {each.competitor.name: each for each in tuned}
     order, leaders = ranked(standings), standing.leaders(standings)
+    rows = [(each, of[each.name]) for each in order]
     parts = [
         f"# {benchmark.name}: {benchmark.description}\n",
         "" if targets.frozen else f"{WEAKNESS}\n",
         f"Leading group: {', '.join(of[name].competitor.label for name in leaders)}.\n",
-        markdown(_SCORES, [_score_row(each, of[each.name], leaders) for each in order]),
+        markdown(_SCORES, [_score_row(*row, leaders) for row in rows]),
         "\nLowest loss after so many evaluations, in multiples of the best known; median of runs\n",
         markdown(
             ["optimizer", *map(str, benchmark.budgets)],
             [
-                [of[each.name].competitor.label, *(f"{value:.4g}" for value in each.budgets)]
-                for each in order
+                [each.competitor.label, *(f"{v:.4g}" for v in stands.budgets)]
+                for stands, each in rows
             ],
         ),
         "\nEvaluations to a target: expected running time, in brackets the share of runs\n",
         markdown(
             ["optimizer", *(f"{level:g}" for level in benchmark.levels)],
-            [[of[each.name].competitor.label, *map(_fixed, each.levels)] for each in order],
+            [[each.competitor.label, *map(_fixed, stands.levels)] for stands, each in rows],
         ),
+        _tuning([each for _, each in rows if len(each.trials) > 1]),
+        _seconds(benchmark, rows, seconds),
     ]
-    timed = [each for each in order if each.name in seconds]
-    if timed:
-        parts += [
-            "\nThe same in seconds on this machine, by what `cost` measured of a step\n",
-            markdown(
-                ["optimizer", "an evaluation", *(f"{level:g}" for level in benchmark.levels)],
-                [
-                    [
-                        of[each.name].competitor.label, f"{1000 * seconds[each.name]:.1f} ms",
-                        *(_fixed(level, seconds[each.name]) for level in each.levels),
-                    ]
-                    for each in timed
-                ],
-            ),
-        ]  # fmt: skip
     return "\n".join(part for part in parts if part)
+
+
+def _tuning(tuned: Sequence[Tuned]) -> str:
+    """What tuning brings; empty where nobody was tuned."""
+    if not tuned:
+        return ""
+    head = ["optimizer", "defaults", *(f"best of {k}" for k in TRIALS), "trials needed"]
+    return (
+        "\nWhat tuning brings: how far the loss of a trial lies above the best trial's (a mean "
+        "over\nlog evaluations, on the tuning pairs), and after how many trials their best is, on "
+        f"average,\nwithin {best_of.CLOSE:.0%}\n\n"
+    ) + markdown(head, list(map(_tuning_row, tuned)))
+
+
+def _seconds(
+    benchmark: Benchmark, rows: Sequence[tuple[Standing, Tuned]], seconds: Mapping[str, float]
+) -> str:
+    """Targets in seconds, of those whose evaluation was measured; empty where none was."""
+    timed = [
+        (stands, each, seconds[stands.name]) for stands, each in rows if stands.name in seconds
+    ]
+    if not timed:
+        return ""
+    head = ["optimizer", "an evaluation", *(f"{level:g}" for level in benchmark.levels)]
+    table = [
+        [
+            each.competitor.label,
+            f"{1000 * s:.1f} ms",
+            *(_fixed(level, s) for level in stands.levels),
+        ]
+        for stands, each, s in timed
+    ]
+    title = "\nThe same in seconds on this machine, by what `cost` measured of a step\n\n"
+    return title + markdown(head, table)
 
 
 _SCORES = ["optimizer", "score", "interval", "settings", "searched", "trials", "sensitivity"]
@@ -193,6 +216,14 @@ def _score_row(stands: Standing, tuned: Tuned, leaders: Sequence[str]) -> Row:
         str(len(tuned.trials) + len(tuned.extra)),
         "" if cost is None else f"{cost:.2f}",
     ]
+
+
+def _tuning_row(tuned: Tuned) -> Row:
+    values = [trial.value for trial in tuned.trials]
+    expected = best_of.expected_best(values)
+    shown = [values[0], *(expected[min(k, len(values)) - 1] for k in TRIALS)]
+    shares = [f"{best_of.above_best(value, values):.0%}" for value in shown]
+    return [tuned.competitor.label, *shares, str(best_of.trials_needed(values))]
 
 
 def _fixed(level: FixedTarget, second: float | None = None) -> str:

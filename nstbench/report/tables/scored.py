@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nstbench.benchmark import best_of
 from nstbench.report.data.scores import Level, Scored, Scores
 from nstbench.report.notation import NONE, number
 from nstbench.report.tables.table import Table
@@ -71,15 +72,22 @@ def budgets_table(scores: Scores) -> Table:
 
 def tuning_table(scores: Scores) -> Table:
     """The winning hyperparameters and the space that was searched for them."""
-    caption = "What won on the tuning pairs, and the space searched; a lower value is better."
+    caption = (
+        "What won on the tuning pairs, and the space searched; a lower value is better. Defaults: "
+        "how far their loss lies above the best trial's. Trials needed: after so many, the best of "
+        f"them is on average within {best_of.CLOSE:.0%} of the best of all."
+    )
 
     def record(each: Scored) -> dict[str, Any]:
         tuning = each.tuning
+        values = [trial.value for trial in tuning.trials]
         space = re.sub(r"e([-+])0+", r"e\1", "; ".join(tuning.space))  # numbers as everywhere
         return {"best": _settings(tuning.best), "space": space} | {
             "trials": len(tuning.trials) + len(tuning.extra),
             "on_edge": ", ".join(tuning.on_edge),
             "value": min(trial.value for trial in (*tuning.trials, *tuning.extra)),
+            "defaults_above": best_of.above_best(values[0], values),
+            "trials_needed": best_of.trials_needed(values),
         }
 
     def row(each: Scored) -> dict[str, str]:
@@ -90,6 +98,8 @@ def tuning_table(scores: Scores) -> Table:
             "Still on an edge": told["on_edge"] or NONE,
             "Trials": str(told["trials"]),
             "Value": number(told["value"], 3),
+            "Defaults": f"{told['defaults_above']:+.0%}",
+            "Trials needed": str(told["trials_needed"]),
         }
 
     return _table(scores, "tuning", "Winning settings", caption, record, row)
