@@ -7,8 +7,18 @@ run two names. Runs of one name may then come from different devices; each recor
 results folder between machines of different kinds names the device: `device=gpu`.
 """
 
+import re
+
+from nstbench import errors
+
 WITHOUT_XLA = ("torch",)  # backends that do not compile by XLA
 SINGLE = ("float32", "tf32")  # precisions whose network computes with float32
+
+
+def check(device: str) -> None:
+    """Raise `SettingsError` for what is no `device` setting, whatever the machine has."""
+    if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
+        raise errors.unknown("device", device, ("auto", "cpu", "gpu", "gpu:1"))
 
 
 def kind(device: str) -> str:

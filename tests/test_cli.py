@@ -137,6 +137,8 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words)
         ["size=999999999"],
         ["optimizer=./no.py:Mine"],
         ["optimizer=nowhere.Adam"],
+        ["device=cuda"],
+        ["out=/dev/null/results"],
     ],
 )
 def test_a_slip_is_told_before_a_framework_is_loaded(tmp_path, arguments):

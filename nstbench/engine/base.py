@@ -1,7 +1,6 @@
 """The contract of an engine, and what the three backends share."""
 
 import contextlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -149,8 +148,7 @@ class SharedEngine:
         return lambda images: compiled(images, parameters)
 
     def _check_device(self) -> None:
-        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
-            raise errors.unknown("device", self.device, ("auto", "cpu", "gpu", "gpu:1"))
+        hardware.check(self.device)
         found = self.accelerators()
         if self.device.startswith("gpu") and self.devices() == ["CPU"]:
             sees = ", ".join(f"gpu:{i} ({name})" for i, name in enumerate(found)) or "none"

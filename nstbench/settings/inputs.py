@@ -1,7 +1,10 @@
 """What the settings name has to be there: seen before a framework is loaded."""
 
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
+from nstbench import hardware
 from nstbench.errors import SettingsError, unknown
 from nstbench.pictures import images
 from nstbench.settings.model import Settings
@@ -10,7 +13,10 @@ STARTS = ("content", "noise", "grey")  # of `init`, besides a picture
 
 
 def check(settings: Settings) -> None:
-    """Raise `SettingsError`, in one line, for a picture or weights that are not there."""
+    """Raise `SettingsError`, in one line, for a picture or weights that are not there, a device
+    that nobody has, and a folder that cannot be written to."""
+    hardware.check(settings.device)
+    _check_out(settings.out)
     pictures = (*images.builtin_contents(), *images.builtin_styles())
     named = [("content", settings.content), *(("style", style) for style in settings.style)]
     if settings.init not in STARTS:
@@ -29,6 +35,18 @@ def _check(key: str, name: str, known: tuple[str, ...]) -> None:
     if _is_path(name) or not known:
         raise SettingsError(f"{key}={name}: there is no such file")
     raise unknown(key, name, known)
+
+
+@lru_cache
+def _check_out(out: str) -> None:
+    """`out`, or the nearest folder above it that is there, takes a folder; none is left in it."""
+    wanted = Path(out).expanduser().absolute()
+    nearest = next(path for path in (wanted, *wanted.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".nstbench-", dir=nearest):
+            pass
+    except OSError as error:
+        raise SettingsError(f"out={out}: cannot write to {nearest}: {error.strerror}") from None
 
 
 def _is_path(name: str) -> bool:
