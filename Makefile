@@ -44,6 +44,8 @@ browser: install
 	$(BIN)/python -m pytest -m browser
 
 table1: install
+	@echo 'Ten rows at 256 pixels, one after the other: half an hour or more on two cores. A small one,'
+	@echo 'in minutes: $(BIN)/python -m nstbench suite=table1 size=64 epochs_scale=0.02'
 	$(BIN)/python -m nstbench suite=table1
 	$(BIN)/python -m nstbench.report
 

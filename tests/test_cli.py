@@ -152,13 +152,13 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path):
     arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=3")
     code, output, errors = command(tmp_path, *arguments, "--dry-run")
     assert (code, errors) == (0, "") and list(tmp_path.iterdir()) == []
-    assert "4 runs, 0 complete, 4 to run; no earlier run" in output
+    assert "4 runs, 0 complete, 4 to run; 60 steps, and no earlier run" in output
     assert command(tmp_path, "-m", "optimizer=adam,sgd", "lr=0.1", "epochs=3")[0] == 0
     code, output, _ = command(tmp_path, *arguments, "--dry-run")
     assert code == 0 and "4 runs, 2 complete, 2 to run; about" in output
     assert output.count("complete (completed)") == 2 and len(re.findall("to run *\n", output)) == 2
     code, output, _ = command(tmp_path, "--dry-run", "epochs=3")
-    assert code == 0 and "1 runs, 0 complete, 1 to run" in output
+    assert code == 0 and "1 run, 0 complete, 1 to run" in output
 
 
 def test_names_of_files_are_taken_as_the_shell_gives_them(tmp_path):

@@ -75,13 +75,15 @@ def _state(seen: Seen) -> str:
 def _sentence(survey: Sequence[Seen]) -> str:
     todo = [seen.run for seen in survey if seen.outcome is None]
     bad = sum(seen.outcome is not None and seen.outcome.error is not None for seen in survey)
-    text = f"{len(survey)} runs, {len(survey) - len(todo) - bad} complete, {len(todo)} to run"
+    runs = "1 run" if len(survey) == 1 else f"{len(survey)} runs"
+    text = f"{runs}, {len(survey) - len(todo) - bad} complete, {len(todo)} to run"
     text += f", {bad} with a record that cannot be read" if bad else ""
     if not todo:
         return text
     seconds = estimate(todo, [seen.record for seen in survey if seen.record is not None])
     if seconds is None:
-        return f"{text}; no earlier run to tell how long"
+        steps = sum(run.epochs * run.settings.steps_per_epoch for run in todo)
+        return f"{text}; {steps:,} steps, and no earlier run to tell how long they take"
     return f"{text}; about {_spoken(seconds)}, one after the other"
 
 
