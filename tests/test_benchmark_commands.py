@@ -73,7 +73,7 @@ def test_a_benchmark_killed_ten_times_ends_as_an_undisturbed_one(folder):
     chance = random.Random(0)
     for _ in range(10):
         process = started(folder, *BENCHMARK, "out=killed", TOY_EPOCH_S="0.1")
-        time.sleep(chance.uniform(2.0, 6.0))
+        time.sleep(chance.uniform(2.0, 4.5))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
