@@ -91,6 +91,7 @@ def test_values_are_keras_s_defaults_unless_the_yaml_says_why(name):
             assert value == defaults[key] or value == pytest.approx(defaults[key]), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ON_THE_NETWORK)
 def test_every_one_goes_down_on_the_default_objective(engine, small_problem, name):
     rate = ["lr=1e-8"] if name == "sgd" else []  # random weights: losses far from the YAML's
