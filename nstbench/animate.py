@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nstbench import errors
 from nstbench.errors import SettingsError
+from nstbench.notation import short
 
 HELP = """\
 python -m nstbench.animate RUN [RUN ...] [name=value ...]: a run's snapshots as GIF and MP4
@@ -240,7 +241,7 @@ class _Board:
 
     def _facts(self, film: Film, index: int) -> str:
         over = "  (end)" if index == len(film.paths) - 1 else ""
-        return f"{_number(film.times[index])} {self._unit}, loss {film.losses[index]:.3g}{over}"
+        return f"{_number(film.times[index])} {self._unit}, loss {short(film.losses[index])}{over}"
 
     def _draw_clock(self, pen: ImageDraw.ImageDraw, moment: float) -> None:
         """A bar as long as the share of time that is over."""

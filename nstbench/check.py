@@ -17,6 +17,7 @@ import numpy as np
 from nstbench import arguments as given
 from nstbench import errors
 from nstbench.errors import NstbenchError
+from nstbench.notation import number, setting
 
 PROBLEM = ("size=32", "weights=random", "epochs=3", "steps_per_epoch=4")
 ENOUGH_S = 8.0  # seconds: no further step is begun, once two are made
@@ -97,7 +98,7 @@ def _main(arguments: list[str]) -> int:
             raise errors.unknown("option", argument, (*given.HELP, given.CONFIG_DIR))
     with quiet_start():
         settings = compose.resolve([*PROBLEM, *arguments])
-    rate = "" if settings.lr is None else f" lr={settings.lr:g}"
+    rate = "" if settings.lr is None else f" lr={setting(settings.lr)}"
     print(f"{settings.optimizer.target}{rate}, {settings.size} pixels, on {settings.backend}")
     failed = 0
     for verdict in check(settings):
@@ -229,15 +230,15 @@ def _is_finite(value) -> bool:
 
 def _moves(trial: Trial) -> Verdict:
     most = max(float(np.abs(image - trial.images[0]).max()) for image in trial.images)
-    losses = f"loss {trial.losses[0]:.6g} -> {min(trial.losses):.6g} at best"
+    losses = f"loss {number(trial.losses[0], 6)} -> {number(min(trial.losses), 6)} at best"
     ended = f"; it ended: {trial.finished}" if trial.finished else ""
-    return Verdict("moves", most > 0, f"{losses}, a pixel by up to {most:.3g}{ended}")
+    return Verdict("moves", most > 0, f"{losses}, a pixel by up to {number(most, 3)}{ended}")
 
 
 def _in_box(trial: Trial, box: bool) -> Verdict:
     low = min(float(image.min()) for image in trial.images)
     high = max(float(image.max()) for image in trial.images)
-    found = f"pixels from {low:.3g} to {high:.3g}"
+    found = f"pixels from {number(low, 3)} to {number(high, 3)}"
     if not box:
         return Verdict("stays in [0, 1]", None, f"box=false: {found}")
     return Verdict("stays in [0, 1]", low >= 0 and high <= 1, found)
@@ -253,7 +254,7 @@ def _counted(trial: Trial) -> Verdict:
 def _difference(one: Trial, other: Trial) -> str:
     """Where two trajectories part."""
     pairs = itertools.zip_longest(one.losses, other.losses)
-    for number, (here, there) in enumerate(pairs, start=1):
+    for place, (here, there) in enumerate(pairs, start=1):
         if here != there:
-            return f"the loss of evaluation {number} is {here} or {there}"
+            return f"the loss of evaluation {place} is {here} or {there}"
     return "the losses agree, the pixels do not"

@@ -16,7 +16,7 @@ LONGEST = 45  # lines of a function, its docstring aside
 # Floors from the ground up; a module imports only from floors below its own, or from its own
 # package. A package's name stands for all its modules.
 FLOORS = (
-    ("errors", "files"),
+    ("errors", "files", "notation"),
     ("outside", "pictures", "hardware"),
     ("arguments", "run.schema", "run.clock", "run.lock"),
     ("engine", "run.machine"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from synthetic import SyntheticRun, suite, table1, write_runs
 
+from nstbench.notation import short
 from nstbench.report import build
 from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import read
@@ -26,7 +27,6 @@ from nstbench.report.figures.curves import finished
 from nstbench.report.figures.ratios import ratios_of_time
 from nstbench.report.judge.ranking import rank
 from nstbench.report.judge.verdicts import judge
-from nstbench.report.notation import short
 from nstbench.report.page.section import find, sections
 
 SETTINGS = load()

@@ -214,6 +214,12 @@ def test_what_is_unusual_of_an_optimizer_is_part_of_its_label(tmp_path):
     assert run.label == "Adam 0.02, beta_1=0.5"
 
 
+def test_a_label_has_the_one_notation_of_a_number_and_all_that_a_setting_needs(tmp_path):
+    write_run(tmp_path, SyntheticRun(lr=0.012345, options={"epsilon": 1e-05, "amsgrad": True}))
+    (run,) = reader.read(tmp_path).runs
+    assert run.label == "Adam 0.012345, epsilon=1e-5, amsgrad=True"
+
+
 def test_the_synthetic_record_is_complete(results):
     """Tests that rely on the generator rely on it writing what a run writes."""
     (run,) = reader.read(results).runs

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from synthetic import TABLE1, SyntheticRun, cost_session, suite, table1, write_run, write_runs
 
+from nstbench.notation import number
 from nstbench.report.data import compare, reader, settings
 from nstbench.report.judge import targets
 from nstbench.report.judge.answer import answer
 from nstbench.report.judge.ranking import rank
-from nstbench.report.notation import number
 from nstbench.report.tables import table as table_module
 from nstbench.report.tables.ranking import ranking_tables
 from nstbench.report.tables.timing import timing_table

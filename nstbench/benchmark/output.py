@@ -15,6 +15,7 @@ from nstbench.benchmark.standing import Standing
 from nstbench.benchmark.targets import TargetSet
 from nstbench.benchmark.tuning import Trial, Tuned
 from nstbench.files import replacing
+from nstbench.notation import assigned, number
 
 FORMAT = 1  # of scores.json
 TRIALS = (1, 5, 10)  # budgets of tuning that the table of trials shows
@@ -87,7 +88,7 @@ def text(
         markdown(
             ["optimizer", *map(str, benchmark.budgets)],
             [
-                [each.competitor.label, *(f"{v:.4g}" for v in stands.budgets)]
+                [each.competitor.label, *(number(value) for value in stands.budgets)]
                 for stands, each in rows
             ],
         ),
@@ -141,7 +142,7 @@ _SCORES = ["optimizer", "score", "interval", "settings", "searched", "trials", "
 
 def in_words(tuned: Tuned) -> str:
     """What tuning came to, in a line."""
-    best = ", ".join(f"{name} {_value(value)}" for name, value in tuned.best.point.items())
+    best = ", ".join(assigned(tuned.best.point))
     parts = [f"best at {best}" if best else "nothing to tune", f"{len(tuned.trials)} trials"]
     if tuned.widened:
         parts.append(f"widened ({', '.join(tuned.widened)}) for {len(tuned.extra)} more")
@@ -211,7 +212,7 @@ def _score_row(stands: Standing, tuned: Tuned, leaders: Sequence[str]) -> Row:
         tuned.competitor.label + star,
         f"{stands.score.value:.4f}",
         f"{stands.score.low:.4f} to {stands.score.high:.4f}",
-        ", ".join(f"{n}={_value(v)}" for n, v in tuned.best.point.items()) or "none",
+        ", ".join(assigned(tuned.best.point)) or "none",
         ", ".join(map(str, tuned.space)) + edge if tuned.space else "nothing",
         str(len(tuned.trials) + len(tuned.extra)),
         "" if cost is None else f"{cost:.2f}",
@@ -231,12 +232,8 @@ def _fixed(level: FixedTarget, second: float | None = None) -> str:
     if math.isinf(level.expected):
         return "never"
     share = "" if level.success_rate == 1 else f" ({level.success_rate:.0%})"
-    amount = f"{level.expected:.0f}" if second is None else f"{level.expected * second:.2g}"
+    amount = f"{level.expected:.0f}" if second is None else number(level.expected * second, 2)
     return amount + share
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def markdown(head: Row, rows: Sequence[Row]) -> str:

@@ -18,6 +18,7 @@ import yaml
 from nstbench import errors
 from nstbench.errors import SettingsError
 from nstbench.files import conf_dir
+from nstbench.notation import number
 from nstbench.settings.model import Settings
 
 AROUND_DEFAULT = 1.5  # decades on either side of the default rate: three in all
@@ -60,7 +61,7 @@ class Range:
     def __str__(self) -> str:
         if self.options:
             return f"{self.name} of {', '.join(map(str, self.options))}"
-        return f"{self.name} {self.low:.3g} to {self.high:.3g}"
+        return f"{self.name} {number(self.low, 3)} to {number(self.high, 3)}"
 
 
 Space = tuple[Range, ...]

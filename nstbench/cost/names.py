@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from nstbench.notation import setting
+
 
 def told_apart(names: Sequence[Sequence[str]]) -> list[str]:
     """For each competitor the first of its names that no other one has; the last at worst."""
@@ -15,4 +17,4 @@ def told_apart(names: Sequence[Sequence[str]]) -> list[str]:
 
 def with_rate(label: str, lr: float | None) -> str:
     """ "RMSprop 0.001"; a method without a rate keeps its label."""
-    return label if lr is None else f"{label} {lr:g}"
+    return label if lr is None else f"{label} {setting(lr)}"

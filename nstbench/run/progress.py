@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from nstbench.errors import NstbenchError
+from nstbench.notation import number
 from nstbench.run.record import start_loss
 from nstbench.run.schema import RunRecord, Status
 from nstbench.settings.model import Settings
@@ -62,7 +63,7 @@ class Progress:
     def epoch(self, row: dict[str, Any]) -> None:
         settings = self._settings
         seconds = row["optimise_s"] / max(row["evaluations"], 1)
-        facts = f"loss {row['loss']:.4g}  {seconds:.3f} s/evaluation"
+        facts = f"loss {number(row['loss'])}  {seconds:.3f} s/evaluation"
         where = f"{self._noun} {row['epoch']}/{settings.epochs}"
         self._bars.update(
             self._task,
@@ -113,10 +114,10 @@ def _facts(record: RunRecord, directory: Path) -> list[tuple[str, str]]:
         facts.append(("ended early", record.finished_early))
     if record.final:
         final = record.final
-        loss = "not finite" if final.loss is None else f"{final.loss:.6g}"
+        loss = "not finite" if final.loss is None else number(final.loss, 6)
         start = start_loss(directory)
         above = (
-            f" (above its start, {start:.6g})"
+            f" (above its start, {number(start, 6)})"
             if start is not None and (final.loss or 0) > start
             else ""
         )

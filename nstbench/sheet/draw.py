@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from nstbench.files import replacing
+from nstbench.notation import short
 from nstbench.report.figures import looks
 from nstbench.report.figures.looks import Look, print_style
-from nstbench.report.notation import short
 from nstbench.sheet.rows import Row
 
 if TYPE_CHECKING:

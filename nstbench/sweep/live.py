@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from nstbench.errors import RecordError
+from nstbench.notation import number
 from nstbench.run.record import read_record
 from nstbench.run.schema import Clocks, RunRecord, Status
 from nstbench.sweep.plan import Run
@@ -143,7 +144,7 @@ def _started_or_ended(seen: _Seen) -> str:
     record = _record(seen.run)
     if record is None or record.final is None or record.clocks is None:
         return seen.state
-    loss = "not finite" if record.final.loss is None else f"{record.final.loss:.4g}"
+    loss = "not finite" if record.final.loss is None else number(record.final.loss)
     return f"{seen.state} in {record.clocks.total_s:.1f} s, loss {loss}"
 
 

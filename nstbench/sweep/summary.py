@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nstbench.errors import RecordError
+from nstbench.notation import count, number
 from nstbench.run.record import read_record, start_loss
 from nstbench.run.schema import RunRecord, Status
 from nstbench.sweep.plan import Run
@@ -49,7 +50,7 @@ def show(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> None:
     rows = sorted((_row(run, outcome) for run, outcome in outcomes), key=lambda row: row.rank)
     console.print(_table(rows))
     counts = Counter(row.outcome.status for row in rows)
-    console.print(", ".join(f"{number} {status}" for status, number in counts.items()))
+    console.print(", ".join(f"{n} {status}" for status, n in counts.items()))
     for line in [*_timings(rows), *_next(rows, again)]:
         console.print(line, soft_wrap=True)
 
@@ -91,7 +92,7 @@ def _figures(row: Row) -> tuple[str, str]:
     """Loss and seconds; seconds that are no timing are in brackets."""
     if row.record is None:
         return "", ""
-    loss = "not finite" if row.loss is None else f"{row.loss:.4g}"
+    loss = "not finite" if row.loss is None else number(row.loss)
     seconds = f"{row.record.clocks.total_s:.1f}"
     return loss, seconds if row.record.timing_valid else f"({seconds})"
 
@@ -102,7 +103,7 @@ def _note(row: Row, is_best: bool) -> str:
         notes.append("lowest loss")
     start = start_loss(row.run.directory)
     if row.loss is not None and start is not None and row.loss > start:
-        notes.append(f"ends above its start, {start:.4g}")
+        notes.append(f"ends above its start, {number(start)}")
     if row.record is not None and row.record.finished_early:
         notes.append(f"stopped early: {row.record.finished_early}")
     return "; ".join(notes)
@@ -117,12 +118,8 @@ def _timings(rows: Sequence[Row]) -> list[str]:
     )
     if not reasons:
         return []
-    said = "; ".join(f"{reason} ({_runs(number)})" for reason, number in reasons.most_common(3))
+    said = "; ".join(f"{reason} ({count(n, 'run')})" for reason, n in reasons.most_common(3))
     return [f"(Seconds) in brackets are no timing: {said}"]
-
-
-def _runs(number: int) -> str:
-    return f"{number} run" if number == 1 else f"{number} runs"
 
 
 def _next(rows: Sequence[Row], again: Sequence[str]) -> list[str]:

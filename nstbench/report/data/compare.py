@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nstbench.notation import assigned
 from nstbench.report.data.reader import RecordedRun
 from nstbench.run.schema import RunRecord, Status
 
@@ -186,9 +187,9 @@ def _class(run: RecordedRun, alike: list[RecordedRun]) -> str:
 def _hyperparameters(run: RecordedRun, alike: list[RecordedRun]) -> str:
     """Those whose values differ among `alike`."""
     own = run.hyperparameters
-    differing = [
-        name
+    differing = {
+        name: own[name]
         for name in sorted(own)
         if any(other.hyperparameters.get(name) != own[name] for other in alike)
-    ]
-    return " ".join(f"{name}={own[name]}" for name in differing)
+    }
+    return " ".join(assigned(differing))

@@ -16,11 +16,11 @@ from nstbench.cost.names import with_rate
 from nstbench.cost.output import sentence
 from nstbench.cost.record import Method, Pair, Record
 from nstbench.cost.sequence import Estimate
+from nstbench.notation import count, number
 from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import Damage, RecordedRun
 from nstbench.report.data.select import equal
 from nstbench.report.data.settings import Selector
-from nstbench.report.notation import count, number
 
 SHARED = ("extractor", "keep_aspect", "precision", "backend")  # settings, beside the terms
 OF_A_RUN = ("epochs", "steps_per_epoch")  # settings that a step knows nothing of

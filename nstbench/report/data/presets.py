@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from nstbench.files import conf_dir
-from nstbench.report.notation import number
+from nstbench.notation import setting
 
 RESERVED = {
     "name",
@@ -52,7 +52,7 @@ def label_of(settings: Mapping[str, Any]) -> str:
     """Optimizer and rate of a run's settings: "Adam 0.02"."""
     method = settings["optimizer"]
     label = method.get("label") or load().get(method["name"], Preset(method["name"])).label
-    return label if settings.get("lr") is None else f"{label} {number(settings['lr'])}"
+    return label if settings.get("lr") is None else f"{label} {setting(settings['lr'])}"
 
 
 def _preset(name: str, preset: Mapping[str, Any], look: Mapping[str, str]) -> Preset:

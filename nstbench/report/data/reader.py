@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nstbench.notation import assigned, setting
 from nstbench.report.data import presets
 from nstbench.report.data.presets import Preset
-from nstbench.report.notation import number
 from nstbench.run import migrate
 from nstbench.run.schema import (
     EPOCH_COLUMNS,
@@ -136,9 +136,9 @@ class RecordedRun:
     @property
     def label(self) -> str:
         """Optimizer, rate, and what is unusual: "Adam 0.02", "Adam 0.02, beta_1=0.5"."""
-        rate = self.optimizer if self.lr is None else f"{self.optimizer} {number(self.lr)}"
+        rate = self.optimizer if self.lr is None else f"{self.optimizer} {setting(self.lr)}"
         schedule = [self.setup.schedule.name] if self.setup.schedule.name != "constant" else []
-        return ", ".join([rate, *schedule, *(f"{n}={v}" for n, v in self.changed.items())])
+        return ", ".join([rate, *schedule, *assigned(self.changed)])
 
     @property
     def epochs_made(self) -> int:

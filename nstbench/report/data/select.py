@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nstbench import errors
+from nstbench.notation import assigned, setting
 from nstbench.report.data.compare import competitors
 from nstbench.report.data.presets import Preset
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportedTable, Row, Selector
-from nstbench.report.notation import number
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def in_words(selector: Selector, presets: Mapping[str, Preset]) -> str:
     name = presets[optimizer].label if optimizer in presets else optimizer
     rate, epochs = rest.pop("lr", None), rest.pop("epochs", None)
     rest.pop("steps_per_epoch", None)
-    parts = [f"{name} {number(rate)}" if rate is not None else name]
+    parts = [f"{name} {setting(rate)}" if rate is not None else name]
     parts += [f"{epochs} epochs"] if epochs is not None else []
-    return ", ".join(parts + [f"{key}={value}" for key, value in rest.items()])
+    return ", ".join([*parts, *assigned(rest)])
 
 
 def command(selector: Selector, repeats: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nstbench.notation import listed, setting
 from nstbench.report.data import select
 from nstbench.report.data.compare import Competitor, Group, competitors, groups
 from nstbench.report.data.reader import RecordedRun
@@ -28,7 +29,6 @@ from nstbench.report.figures.plots import (
 from nstbench.report.judge.ranking import Ranking, common_budget, loss_within, rank
 from nstbench.report.judge.ranking import longest as longest_of
 from nstbench.report.judge.targets import targets_of
-from nstbench.report.notation import listed, number
 from nstbench.run.schema import Status
 
 AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
@@ -67,7 +67,7 @@ def loss_plot(name: str, title: str, members: Sequence[Competitor], **look: Any)
                 label=member.label,
                 optimizer=method,
                 family=member.first.optimizer,
-                rate=number(member.first.lr) if member.first.lr else "",
+                rate=setting(member.first.lr) if member.first.lr else "",
                 curves={axis: curve for axis, curve in curves.items() if curve},
                 variant=seen[method],
                 variants=total[method],
@@ -134,7 +134,7 @@ def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
     names = list(dict.fromkeys(member.first.optimizer for member in members))
     rates = {member.first.lr for member in members}
     lengths = sorted({member.first.setup.epochs for member in members})
-    rate = f"rate {number(rates.pop())}" if len(rates) == 1 else "different rates"
+    rate = f"rate {setting(rates.pop())}" if len(rates) == 1 else "different rates"
     title = f"{listed(names)}, {rate}, {listed([str(n) for n in lengths])} epochs"
     plot = loss_plot(spec.name, title, members)
     return replace(plot, notes=(f"After {spec.source}.", *plot.notes))
@@ -240,7 +240,7 @@ def _within(run: RecordedRun, budget: int) -> float:
 
 
 def _without_rate(member: Competitor) -> str:
-    return member.label.replace(f" {number(member.first.lr)}", "", 1)
+    return member.label.replace(f" {setting(member.first.lr)}", "", 1)
 
 
 def _rates(

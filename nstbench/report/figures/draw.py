@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nstbench.notation import number, short
 from nstbench.report.figures.boxes import Boxes
 from nstbench.report.figures.looks import MEASURED, REPORTED, Look
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, read_picture
 from nstbench.report.figures.plots import MOST_PRINTED, Curve, Plot, Series
 from nstbench.report.figures.ratios import Ratio, Ratios
-from nstbench.report.notation import number, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nstbench.notation import number, short
 from nstbench.report.data.compare import (
     Competitor,
     Group,
@@ -18,7 +19,6 @@ from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.select import of_table, runs_of_row
 from nstbench.report.data.settings import ReportedTable
 from nstbench.report.figures.curves import drawn, longest
-from nstbench.report.notation import number, short
 from nstbench.run.record import snapshots
 
 MOST_FRAMES, MOST_STRIPS = 8, 8

@@ -9,10 +9,10 @@ import numpy as np
 
 from nstbench.benchmark import best_of, instances, reference, scoring
 from nstbench.errors import SettingsError
+from nstbench.notation import number
 from nstbench.report.data.scores import Scored, Scores, Trial
 from nstbench.report.figures.looks import REFERENCE
 from nstbench.report.figures.plots import Curve, Plot, Series, plain
-from nstbench.report.notation import number
 
 BAND = 0.8  # the level of the bands of best-of-k
 RATIOS = np.geomspace(1, 30, 120)  # of the performance profile

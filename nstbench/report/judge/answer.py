@@ -1,7 +1,7 @@
 """The answer to "which optimizer, at which rate?" in a few sentences."""
 
+from nstbench.notation import count, listed, number, setting
 from nstbench.report.judge.ranking import Entry, Ranking
-from nstbench.report.notation import count, listed, number
 
 
 def headline(ranking: Ranking) -> str:
@@ -42,4 +42,4 @@ def answer(ranking: Ranking, margin: float) -> str:
 def _rate(entry: Entry) -> str:
     run = entry.competitor.first
     edge = ", at the edge of them" if entry.at_edge else ""
-    return f"{run.optimizer}'s best rate is {number(run.lr)} of {len(entry.rates)} tried{edge}."
+    return f"{run.optimizer}'s best rate is {setting(run.lr)} of {len(entry.rates)} tried{edge}."

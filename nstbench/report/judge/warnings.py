@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from nstbench.notation import count
 from nstbench.report.data import compare
 from nstbench.report.data.compare import Competitor
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.judge.pairs import started
 from nstbench.report.judge.statistics import spread_share
-from nstbench.report.notation import count
 from nstbench.run.schema import Status
 
 WIDE = 0.10  # spread, as a share of the median, from which a time is called unsteady

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from nstbench.notation import count, listed, number, setting
 from nstbench.report.data.settings import Claim, ReportSettings
 from nstbench.report.judge import steps
 from nstbench.report.judge.decide import Decision, enough
 from nstbench.report.judge.metrics import Metric
-from nstbench.report.notation import count, listed
 
 if TYPE_CHECKING:
     from nstbench.report.judge.verdicts import Comparison
@@ -110,8 +110,10 @@ class Wording:
         if not math.isfinite(estimate.high) or estimate.high == 0:
             return f"{said} ({pairs})."
         level = 2 * self.settings.claims.level - 1
-        interval = f"{estimate.low:.3g} to {estimate.high:.3g}"
-        return f"{said} (ratio {estimate.ratio:.3g}, {level:.0%} interval {interval}, {pairs})."
+        interval = f"{number(estimate.low, 3)} to {number(estimate.high, 3)}"
+        return (
+            f"{said} (ratio {number(estimate.ratio, 3)}, {level:.0%} interval {interval}, {pairs})."
+        )
 
     def _in_words(self, comparison: "Comparison") -> str:
         ratio, (a, b) = comparison.estimate.ratio, comparison.names
@@ -123,7 +125,7 @@ class Wording:
             worse, better = (a, b) if ratio > 1 else (b, a)
             return f"{worse} fails where {better} does not"
         if not 0.5 < ratio < 2:
-            return f"{a}: {ratio:.3g} times the {quantity} of {b}"
+            return f"{a}: {number(ratio, 3)} times the {quantity} of {b}"
         if abs(ratio - 1) < 0.0005:
             return f"{a}: within 0.05 % of the {quantity} of {b}"
         side = self.metric.more if ratio > 1 else self.metric.less
@@ -172,7 +174,7 @@ class Wording:
         row = comparison.rows[side]
         preset = self.settings.presets.get(row.optimizer)
         name = preset.label if preset else row.optimizer
-        return f"{name} {row.lr:g}, {row.epochs} epochs"
+        return f"{name} {setting(row.lr)}, {row.epochs} epochs"
 
     def _is_as_expected(self, ratio: float) -> bool:
         within = 1 / (1 + self.margin) <= ratio <= 1 + self.margin

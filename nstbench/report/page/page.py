@@ -14,13 +14,13 @@ from urllib.parse import quote
 import pandas as pd
 
 from nstbench.files import replacing
+from nstbench.notation import NONE, count, listed
 from nstbench.report.data import select
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures import interactive
 from nstbench.report.figures.draw import OF_PICTURES
 from nstbench.report.figures.plots import Plot
 from nstbench.report.judge.answer import answer, headline
-from nstbench.report.notation import NONE, count, listed
 from nstbench.report.page import scored
 from nstbench.report.page.embed import Album
 from nstbench.report.page.section import Findings, Section

@@ -1,7 +1,7 @@
 """The answer of a benchmark in a few sentences."""
 
+from nstbench.notation import count, listed, number
 from nstbench.report.data.scores import Scores
-from nstbench.report.notation import count, listed, number
 
 MEANING = (
     "The score is the area under the curve of targets reached over log evaluations: 1 where every "

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from nstbench.notation import NONE, number, short
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures.picture_sheets import Sheet, SheetCell, inputs
-from nstbench.report.notation import NONE, number, short
 from nstbench.report.tables.table import Table
 from nstbench.run.schema import TERM
 

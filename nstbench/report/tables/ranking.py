@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nstbench.notation import NONE, listed, number
 from nstbench.report.data import compare
 from nstbench.report.data.settings import ReportSettings
 from nstbench.report.judge import warnings
 from nstbench.report.judge.ranking import Entry, Ranking, loss_within
 from nstbench.report.judge.targets import Targets, evaluations_to, penalised, seconds_to, targets_of
-from nstbench.report.notation import NONE, listed, number
 from nstbench.report.tables.table import Table, loss_text, median, statuses, values
 from nstbench.report.tables.timing import without_empty
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from nstbench.benchmark import best_of
+from nstbench.notation import NONE, assigned, number
 from nstbench.report.data.scores import Level, Scored, Scores
-from nstbench.report.notation import NONE, number
 from nstbench.report.tables.table import Table
 
 UNFROZEN = "Targets are not frozen: they come from the optimizers here, and move with them."
@@ -82,7 +82,7 @@ def tuning_table(scores: Scores) -> Table:
         tuning = each.tuning
         values = [trial.value for trial in tuning.trials]
         space = re.sub(r"e([-+])0+", r"e\1", "; ".join(tuning.space))  # numbers as everywhere
-        return {"best": _settings(tuning.best), "space": space} | {
+        return {"best": ", ".join(assigned(tuning.best)), "space": space} | {
             "trials": len(tuning.trials) + len(tuning.extra),
             "on_edge": ", ".join(tuning.on_edge),
             "value": min(trial.value for trial in (*tuning.trials, *tuning.extra)),
@@ -110,7 +110,7 @@ def _score_record(each: Scored) -> dict[str, Any]:
         "score": each.score,
         "low": each.interval[0],
         "high": each.interval[1],
-        "settings": _settings(each.tuning.best),
+        "settings": ", ".join(assigned(each.tuning.best)),
         "trials": len(each.tuning.trials) + len(each.tuning.extra),
         "sensitivity": each.tuning.sensitivity,
         "failed_runs": each.failed_runs,
@@ -123,7 +123,7 @@ def _score_row(each: Scored) -> dict[str, str]:
     interval = f" ({low:.3f} to {high:.3f})" if low < high else ""
     return {
         "Score": f"{each.score:.3f}{interval}",
-        "Settings": _settings(each.tuning.best) or "none to tune",
+        "Settings": ", ".join(assigned(each.tuning.best)) or "none to tune",
         "Trials": str(len(each.tuning.trials) + len(each.tuning.extra)),
         "Sensitivity": number(each.tuning.sensitivity, 3),
     }
@@ -142,14 +142,6 @@ def _table(
     frame = pd.DataFrame([{"optimizer": name, **record(each)} for name, each in items])
     shown = pd.DataFrame([{"Optimizer": each.label, **row(each)} for _, each in items])
     return Table(name, f"{title}: {scores.benchmark.name}", caption, frame, shown, [])
-
-
-def _settings(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_value(value)}" for name, value in point.items())
-
-
-def _value(value: Any) -> str:
-    return number(value, 3) if isinstance(value, float) else str(value)
 
 
 def _cost(level: Level) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from nstbench.notation import NONE
 from nstbench.report.data.settings import TargetSettings
 from nstbench.report.judge.sizes import Agreement
 from nstbench.report.judge.targets import Target
-from nstbench.report.notation import NONE
 from nstbench.report.tables.table import Table
 
 CAPTION = (

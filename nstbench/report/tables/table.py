@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nstbench.notation import NONE, number
 from nstbench.report.data.compare import Competitor
-from nstbench.report.notation import NONE, number
 from nstbench.run.schema import Status
 
 

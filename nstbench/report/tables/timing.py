@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nstbench.cost.record import Record
+from nstbench.notation import NONE, assigned, count, number
 from nstbench.report.data import compare, costs, select
 from nstbench.report.data.compare import Competitor, Group
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings, Row
 from nstbench.report.judge import pairs, warnings
 from nstbench.report.judge.statistics import Estimate, paired_ratio
-from nstbench.report.notation import NONE, count, number
 from nstbench.report.tables.table import Table, loss_text, median, statuses, values
 
 CAPTION = (
@@ -138,7 +138,7 @@ def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
     return record | {
         "optimizer": run.optimizer,
         "lr": run.lr,
-        "changed": " ".join(f"{name}={value}" for name, value in run.changed.items()) or None,
+        "changed": " ".join(assigned(run.changed)) or None,
         "schedule": None if run.setup.schedule.name == "constant" else run.setup.schedule.name,
         "epochs": run.setup.epochs,
         "steps": run.steps,
@@ -179,7 +179,7 @@ def _short(records: Sequence[dict], bases: Sequence[_Line]) -> pd.DataFrame:
         lines.append(
             {
                 "Optimizer": record["optimizer"],
-                "Rate": number(record["lr"]),
+                "Rate": number(record["lr"], 6),
                 "Epochs": str(record["epochs"]),
                 "Reported s": number(record["reported_s"]),
                 "Measured s": number(record.get("total_s"), 4),
@@ -228,7 +228,7 @@ def _shown(record: dict) -> dict[str, str]:
     return {
         "Row": number(record["row"]),
         "Optimizer": record["optimizer"],
-        "Rate": number(record["lr"]),
+        "Rate": number(record["lr"], 6),
         "Schedule": record.get("schedule") or NONE,
         "Altered": record.get("changed") or NONE,
         "Epochs": str(record["epochs"]),

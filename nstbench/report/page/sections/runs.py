@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from nstbench.notation import count, number, setting
 from nstbench.report.data import compare
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.notation import count, number
 from nstbench.report.page.section import Findings, Section
 from nstbench.report.tables.objectives import objective_name
 
@@ -133,4 +133,4 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", number(value, 6) if isinstance(value, float) else str(value)
+            yield f"{prefix}{key}", setting(value)

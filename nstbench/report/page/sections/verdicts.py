@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from nstbench.notation import count
 from nstbench.report.figures.ratios import ratios_of_time
 from nstbench.report.judge.decide import Decision
 from nstbench.report.judge.metrics import METRICS
 from nstbench.report.judge.verdicts import Verdict
 from nstbench.report.judge.wording import Reported
-from nstbench.report.notation import count
 from nstbench.report.page.section import Findings, Section
 from nstbench.report.tables.verdicts import verdict_table
 

@@ -1,6 +1,8 @@
 """One notation of a number, for terminal, tables, figures and page alike."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 NONE = "—"
 
@@ -17,6 +19,16 @@ def number(value: float | None, digits: int = 4) -> str:
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{mantissa}e{int(exponent)}"
     return f"{rounded:.10f}".rstrip("0").rstrip(".") if rounded % 1 else f"{rounded:.0f}"
+
+
+def setting(value: Any) -> str:
+    """A setting's value; six digits are told of a number, for settings are to be typed again."""
+    return number(value, 6) if isinstance(value, float) else str(value)
+
+
+def assigned(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as they are typed: "beta_1=0.5"."""
+    return [f"{name}={setting(value)}" for name, value in settings.items()]
 
 
 def short(value: float) -> str:
