@@ -35,6 +35,7 @@ def report(tmp_path_factory):
         SyntheticRun("adam", 0.1, 50, frames=(10, 20, 30, 40), size=32),
         SyntheticRun("sgd", 1.0, 50, frames=(10, 20), size=32),
         SyntheticRun("sgd", 100.0, 50, diverged_at=3),
+        SyntheticRun("sgd", 10.0, 50, speed=-0.001),
         SyntheticRun("adam", 0.3, status=Status.FAILED, error=EVIL, experiment=EVIL_END),
     ]
     write_runs(results, runs)
@@ -264,6 +265,11 @@ def test_a_run_shows_its_settings_machine_clocks_and_command(tab):
     for fact in ("optimizer.name", "compile_s", "Synthetic CPU", "steps_per_epoch"):
         assert fact in text
     assert run.locator("pre").first.text_content().startswith("python -m nstbench optimizer=adam")
+
+
+def test_a_run_that_ends_above_its_start_has_a_mark_that_says_so(tab):
+    mark = tab.page.locator("details.run .is-rose")
+    assert mark.count() == 1 and "above its start" in mark.get_attribute("title")
 
 
 def test_losses_of_one_pair_are_said_to_hold_for_it_alone(tab):

@@ -327,6 +327,20 @@ class TestRanking:
         assert table.frame["evaluations_50"].iloc[-1] == 2 * 300
         assert said(table, "diverged")
 
+    def test_a_run_that_ends_above_its_start_is_marked_and_explained(self, tmp_path):
+        rising = SyntheticRun("sgd", lr=5.0, epochs=60, speed=-0.001)
+        runs = suite([*ROWS, rising], 3)
+        runs[1] = replace(runs[1], speed=-0.001)  # one repeat of Adagrad
+        table = ranked(tmp_path, runs)
+        shown = table.shown.set_index("Competitor")["Final loss"]
+        assert shown["SGD 5"].endswith(" (rose)") and shown["Adagrad 0.02"].endswith(" (rose in 1)")
+        assert "rose" not in shown["Adam 0.02"]
+        assert table.frame["ended_above_start"].tolist() == [0, 0, 1, 3]
+        (note,) = said(table, "above its start")
+        assert "Adagrad 0.02 and 1 more" in note
+        seconds = timing(tmp_path, runs).shown.set_index("Optimizer")["Final loss"]
+        assert seconds["SGD"] == shown["SGD 5"]
+
     def test_the_longest_run_of_a_repeat_counts(self, tmp_path):
         short = [replace(row, epochs=5) for row in ROWS]
         frame = ranked(tmp_path, suite([*ROWS, *short], 2)).frame

@@ -126,7 +126,7 @@ def _halfway(moments: Sequence[Moment]) -> float:
 
 
 def _start(run: RecordedRun) -> float:
-    return float(run.trace["loss"].iloc[0]) if len(run.trace) else float("nan")
+    return float("nan") if run.start_loss is None else run.start_loss
 
 
 def _pixels(path: Path) -> np.ndarray:

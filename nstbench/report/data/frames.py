@@ -61,7 +61,7 @@ def measured(run: RecordedRun) -> dict[str, Any]:
 def _row(run: RecordedRun) -> dict[str, Any]:
     facts = {name: getattr(run.record, name) for name in FACTS} | {"status": str(run.status)}
     head = {"run": run.id, "label": run.label}
-    tail = {"host": run.host, "path": str(run.path)}
+    tail = {"host": run.host, "path": str(run.path), "ends_above_start": run.ends_above_start}
     return head | facts | tail | settings(run) | measured(run)
 
 

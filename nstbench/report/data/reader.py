@@ -91,12 +91,24 @@ class RecordedRun:
     setup: Setup
     epochs: pd.DataFrame
     preset: Preset
+    start_loss: float | None = None  # of the first evaluation, where there is a trace
 
     @cached_property
     def trace(self) -> pd.DataFrame:
         """One row per evaluation (`schema.TRACE_COLUMNS` and the terms), read when asked for; may
         be empty."""
         return _read_trace(self.path, self.record)
+
+    @cached_property
+    def curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """(evaluations, lowest finite loss so far), each (n,): per evaluation, or per epoch without
+        a trace."""
+        if len(self.trace):
+            evaluations, losses = self.trace["evaluation"], self.trace["loss"]
+        else:
+            evaluations, losses = self.epochs["evaluations"], self.epochs["loss_best"]
+        finite = np.where(np.isfinite(losses), losses, np.inf)
+        return evaluations.to_numpy(float), np.minimum.accumulate(finite)
 
     @property
     def id(self) -> str:
@@ -158,8 +170,8 @@ class RecordedRun:
     @property
     def ends_above_start(self) -> bool:
         """Whether the saved picture's loss is higher than that of the start: a rate too large."""
-        end, trace = self.record.final.loss if self.record.final else None, self.trace
-        return end is not None and len(trace) > 0 and end > trace["loss"].iloc[0]
+        end = self.record.final.loss if self.record.final else None
+        return end is not None and self.start_loss is not None and end > self.start_loss
 
     @property
     def experiment(self) -> str | None:
@@ -225,9 +237,10 @@ def read_run(path: Path, known: Mapping[str, Preset]) -> RecordedRun:
     record = _read_record(path / "run.json")
     setup = _validated("run.json", Setup, record.settings, prefix="settings.")
     epochs = _read_epochs(path, record)
-    _read_trace(path, record)  # checked now, so that reading it later cannot fail
+    trace = _read_trace(path, record)  # checked now, so that reading it later cannot fail
+    start_loss = float(trace["loss"].iloc[0]) if len(trace) else None
     name = setup.optimizer.name
-    return RecordedRun(path, record, setup, epochs, known.get(name, Preset(name)))
+    return RecordedRun(path, record, setup, epochs, known.get(name, Preset(name)), start_loss)
 
 
 def _read_record(path: Path) -> RunRecord:

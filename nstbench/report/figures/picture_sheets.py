@@ -121,7 +121,8 @@ def _loss(run: RecordedRun) -> float:
 def _entry(run: RecordedRun, label: str) -> Entry:
     final = run.record.final
     loss = f"loss {short(final.loss)}" if final and final.loss is not None else "diverged"
-    return Entry(label, f"{len(run.epochs)} epochs, {loss}", run)
+    rose = " (rose)" if run.ends_above_start else ""
+    return Entry(label, f"{len(run.epochs)} epochs, {loss}{rose}", run)
 
 
 def inputs(run: RecordedRun) -> list[SheetCell]:

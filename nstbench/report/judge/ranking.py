@@ -15,7 +15,6 @@ import numpy as np
 from nstbench.report.data import compare
 from nstbench.report.data.compare import Competitor, Group
 from nstbench.report.data.reader import RecordedRun
-from nstbench.report.judge.targets import curve
 from nstbench.run.schema import Status
 
 SHARE = 0.75  # of the competitors that must have made the common budget
@@ -110,7 +109,7 @@ def common_budget(members: Sequence[Competitor]) -> int:
 
 def loss_within(run: RecordedRun, budget: float) -> float:
     """The lowest loss of the first `budget` evaluations; infinite where there is none."""
-    evaluations, lowest = curve(run)
+    evaluations, lowest = run.curve
     within = np.flatnonzero(evaluations <= budget)
     return float(lowest[within[-1]]) if within.size else math.inf
 

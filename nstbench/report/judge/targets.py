@@ -40,7 +40,7 @@ class Targets:
 def targets_of(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets | None:
     """Targets from all finished runs of one problem; None when there is nothing to reach."""
     runs = [run for run in runs if run.status.is_final and len(run.epochs)]
-    curves = [curve(run)[1] for run in runs]
+    curves = [run.curve[1] for run in runs]
     curves = [losses for losses in curves if len(losses) and np.isfinite(losses[0])]
     if not curves:
         return None
@@ -56,20 +56,9 @@ def targets_of(runs: Iterable[RecordedRun], settings: TargetSettings) -> Targets
     )
 
 
-def curve(run: RecordedRun) -> tuple[np.ndarray, np.ndarray]:
-    """(evaluations, lowest finite loss so far), each (n,): per evaluation, or per epoch without
-    a trace."""
-    if len(run.trace):
-        evaluations, losses = run.trace["evaluation"], run.trace["loss"]
-    else:
-        evaluations, losses = run.epochs["evaluations"], run.epochs["loss_best"]
-    finite = np.where(np.isfinite(losses), losses, np.inf)
-    return evaluations.to_numpy(float), np.minimum.accumulate(finite)
-
-
 def evaluations_to(run: RecordedRun, loss: float) -> float:
     """Evaluations until the loss is at most `loss`; infinite if it never is."""
-    evaluations, lowest = curve(run)
+    evaluations, lowest = run.curve
     reached = np.flatnonzero(lowest <= loss)
     return float(evaluations[reached[0]]) if reached.size else math.inf
 

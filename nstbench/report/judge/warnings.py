@@ -24,6 +24,7 @@ def of_runs(
     return [
         *few_repeats(competitors, fewest),
         *endings(runs),
+        *above_start(runs),
         *finished_early(runs),
         *left_out(runs, others),
         *mixed_versions(runs),
@@ -57,6 +58,14 @@ def endings(runs: Iterable[RecordedRun]) -> list[str]:
             more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
             said.append(f"Run {ids[0]}{more} {meaning}.")
     return said
+
+
+def above_start(runs: Iterable[RecordedRun]) -> list[str]:
+    """Competitors with a run that ends above its start."""
+    labels = list(dict.fromkeys(run.label for run in runs if run.ends_above_start))
+    more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+    meaning = "the loss ends above its start, as with a rate that is too large"
+    return [f"Rose: {meaning}; so of {labels[0]}{more}."] if labels else []
 
 
 def finished_early(runs: Iterable[RecordedRun]) -> list[str]:

@@ -12,7 +12,15 @@ from nstbench.report.data.settings import ReportSettings
 from nstbench.report.judge import warnings
 from nstbench.report.judge.ranking import Entry, Ranking, loss_within
 from nstbench.report.judge.targets import Targets, evaluations_to, penalised, seconds_to, targets_of
-from nstbench.report.tables.table import Table, loss_text, median, statuses, values
+from nstbench.report.tables.table import (
+    Table,
+    ended_above_start,
+    final_loss_text,
+    loss_text,
+    median,
+    statuses,
+    values,
+)
 from nstbench.report.tables.timing import without_empty
 
 
@@ -67,6 +75,7 @@ def _record(entry: Entry, own: Targets | None, budget: int) -> dict:
         "repeats": len(each.runs),
         "status": statuses(each),
         "loss": median(values(each, compare.final_loss)),
+        "ended_above_start": ended_above_start(each),
         "loss_best": median([loss_within(own_run, math.inf) for own_run in each.runs]),
         "ssim": median(_quality(each, "ssim")),
         "psnr": median(_quality(each, "psnr")),
@@ -96,7 +105,7 @@ def _shown(record: dict, own: Targets | None, budget: int) -> dict[str, str]:
         "Competitor": record["competitor"],
         f"Loss within {budget} evaluations": loss_text(record["loss_within"]),
         "Evaluations": number(record["evaluations"]),
-        "Final loss": loss_text(record["loss"]),
+        "Final loss": final_loss_text(record),
     }
     for target in own.targets if own else ():
         percent = target.percent

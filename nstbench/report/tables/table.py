@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +119,24 @@ def _latex_cell(text: str) -> str:
     return " ".join("".join(_LATEX.get(c, c) for c in text).split())
 
 
+ROSE = "rose"  # what is said of a run that ends above its start
+
+
 def loss_text(loss: float | None) -> str:
     return "diverged" if loss == math.inf else number(loss)
+
+
+def final_loss_text(record: Mapping[str, Any]) -> str:
+    """The `loss` of a row, and whether its runs ended above their start: "5.1e11 (rose)"."""
+    text, rose = loss_text(record.get("loss")), record.get("ended_above_start")
+    if not rose:
+        return text
+    return f"{text} ({ROSE})" if rose == record["repeats"] else f"{text} ({ROSE} in {rose})"
+
+
+def ended_above_start(each: Competitor) -> int:
+    """Of how many of its repeats the loss rose."""
+    return sum(run.ends_above_start for run in each.by_repeat().values())
 
 
 def statuses(each: Competitor) -> str:

@@ -14,7 +14,14 @@ from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import ReportSettings, Row
 from nstbench.report.judge import pairs, warnings
 from nstbench.report.judge.statistics import Estimate, paired_ratio
-from nstbench.report.tables.table import Table, loss_text, median, statuses, values
+from nstbench.report.tables.table import (
+    Table,
+    ended_above_start,
+    final_loss_text,
+    median,
+    statuses,
+    values,
+)
 
 CAPTION = (
     "Measured s: median of the total time (start, set-up, updates and recording), below it the "
@@ -153,6 +160,7 @@ def _record(line: _Line, base: _Line | None, settings: ReportSettings) -> dict:
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "loss": median(values(each, compare.final_loss)),
+        "ended_above_start": ended_above_start(each),
         "picture": picture_of(each),
     }
 
@@ -185,7 +193,7 @@ def _short(records: Sequence[dict], bases: Sequence[_Line]) -> pd.DataFrame:
                 "Measured s": number(record.get("total_s"), 4),
                 "s per step": _step_text(record),
                 ratio: _ratio_text(record),
-                "Final loss": loss_text(record.get("loss")),
+                "Final loss": final_loss_text(record),
             }
         )
     return pd.DataFrame(lines)
@@ -240,7 +248,7 @@ def _shown(record: dict) -> dict[str, str]:
         "Measured s/step": _step_text(record),
         "Reported ratio": number(record.get("reported_ratio"), 3),
         "Measured ratio": _span(record, "ratio", "ratio_low", "ratio_high"),
-        "Final loss": loss_text(record.get("loss")),
+        "Final loss": final_loss_text(record),
         "Status": record["status"],
         "Picture": record.get("picture") or NONE,
     }

@@ -77,6 +77,7 @@ def _line(run: RecordedRun, repeated: bool) -> dict[str, Any]:
         "name": f"{run.label}, {run.setup.epochs} epochs{repeat}{experiment}",
         "numbers": " · ".join(numbers),
         "status": str(run.status),
+        "rose": run.ends_above_start,
         "mark": STATUS_MARKS.get(str(run.status), "…"),
     }
 
