@@ -5,7 +5,6 @@ it, and no code is run that it names. Whoever has that code names it on the comm
 """
 
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -50,7 +49,7 @@ def _run_again(path: str, *more: str) -> int:
     recipe = recipes.read(os.path.expanduser(path))
     os.environ.setdefault("KERAS_BACKEND", recipe.backend)
     command = merged(path, recipe.command, more)
-    print(shlex.join(["python", "-m", "nstbench", *command]), file=sys.stderr, flush=True)
+    print(given.typed(*command), file=sys.stderr, flush=True)
     is_one_run = not given.is_sweep(command) and not any(map(given.is_flag, command))
     if is_one_run and not more:
         _compare_identity(recipe, command)
@@ -76,7 +75,7 @@ def merged(path: str, recipe: Sequence[str], more: Sequence[str]) -> list[str]:
     theirs = {key: text for key, text in theirs.items() if key not in own}
     named = [text for key, text in theirs.items() if any(_code(key, text))]
     if named:
-        command = shlex.join(["python", "-m", "nstbench", "from", path, *more, *named])
+        command = given.typed("from", path, *more, *named)
         raise SettingsError(
             f"{path} names code that it does not hold, {', '.join(named)}; "
             f"to run what you have under this name: {command}"

@@ -1,6 +1,7 @@
 """What can be seen of a command line without reading its settings. Nothing heavy is imported."""
 
 import os
+import shlex
 from collections.abc import Sequence
 
 # What `python -m nstbench <command>` does besides runs; each computes (True) or reads and waits.
@@ -18,6 +19,11 @@ INFORMATION = (*HELP, "--version", "--cfg", DRY_RUN)  # answered without a run
 FLAGS = (*MULTIRUN, *INFORMATION, CONFIG_DIR)
 SWEEP_OPTIONS = ("suite", "repeats", "time_limit")  # the keys of conf/sweep.yaml
 PICTURES = ("content", "style")  # settings that take a folder, too
+
+
+def typed(*words: str) -> str:
+    """The command line as it is typed in a shell: "python -m nstbench report 'my results'"."""
+    return shlex.join(["python", "-m", "nstbench", *words])
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

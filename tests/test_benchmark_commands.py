@@ -107,8 +107,9 @@ def test_a_run_that_breaks_its_process_ends_no_benchmark(folder):
     )
     for name in ("raises", "killed"):
         (folder / name).write_bytes(b"a picture of the toy")
-    code, out, error = finished(folder, *BENCHMARK)
+    code, out, error = finished(folder, *BENCHMARK, "out=my results")
     assert code == 0, error
+    assert out.endswith("\n  python -m nstbench report 'my results/benchmark/own'\n")
     assert "a trial failed: RuntimeError: the toy broke" in error
     assert "its process ended with signal 9" in error
     assert "| Adam" in out

@@ -3,7 +3,6 @@
 So a picture that was sent or moved can be made again: `python -m nstbench from image.png`.
 """
 
-import shlex
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nstbench.arguments import typed
 from nstbench.errors import ImageError
 from nstbench.pictures import images
 from nstbench.settings import identity
@@ -50,7 +50,7 @@ def as_text(recipe: Recipe) -> dict[str, str]:
     """What goes into the picture: for `read`, and in words."""
     return {
         "Software": f"nstbench {recipe.version}",
-        "Description": shlex.join(["python", "-m", "nstbench", *recipe.command]),
+        "Description": typed(*recipe.command),
         KEY: recipe.model_dump_json(),
     }
 

@@ -1,6 +1,5 @@
 """`python -m nstbench sheet [name=value ...]`: which rate, how long, on pictures of one's own."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +119,7 @@ def _drawn(runs: Sequence[Any], options: Options, arguments: Sequence[str]) -> s
         raise SettingsError("no run has two pictures to show")
     settings = runs[0].settings
     path = Path(settings.out).expanduser() / "sheets" / _name(settings)
-    command = shlex.join(["python", "-m", "nstbench", "sheet", *arguments])
+    command = given.typed("sheet", *arguments)
     draw.save(path, shown, options.columns, command)
     lines = [f"{row.label}: {row.says}" for row in shown]
     return "\n".join([*lines, str(path)])

@@ -1,6 +1,5 @@
 """The table at the end of a sweep: every run, the lowest loss first, and the next command."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nstbench.arguments import typed
 from nstbench.errors import RecordError
 from nstbench.notation import count, number
 from nstbench.run.record import read_record, start_loss
@@ -128,11 +128,9 @@ def _next(rows: Sequence[Row], again: Sequence[str]) -> list[str]:
     for folder in sorted({row.run.directory.parent for row in rows}):
         lines.append(f"Pictures and CSVs: {folder}/<run>/: image.png, epochs.csv, trace.csv")
         if any(row.record is not None for row in rows):
-            command = shlex.join(["python", "-m", "nstbench", "report", str(folder.parent)])
-            lines.append(f"To compare them:\n  {command}")
+            lines.append(f"To compare them:\n  {typed('report', str(folder.parent))}")
     if any(row.outcome.status not in FINAL for row in rows):
-        command = shlex.join(["python", "-m", "nstbench", *again])
-        lines.append(f"To run again just what is not complete:\n  {command}")
+        lines.append(f"To run again just what is not complete:\n  {typed(*again)}")
     return lines
 
 

@@ -1,10 +1,10 @@
 """Every run with its settings, clocks and machine, grouped by what was run."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from nstbench.arguments import typed
 from nstbench.notation import count, number, setting
 from nstbench.report.data import compare
 from nstbench.report.data.reader import RecordedRun
@@ -91,7 +91,7 @@ def _inside(run: RecordedRun, facts: _Facts) -> dict[str, Any]:
         "id": run.id,
         "problem": _problem(run),
         "error": record.error,
-        "command": f"python -m nstbench {shlex.join([*record.command, 'force=true'])}",
+        "command": typed(*record.command, "force=true"),
         "files": [f"{folder}/{name}" for name in FILES if (run.path / name).is_file()],
         "notes": [
             *filter(None, [early]),
