@@ -92,6 +92,12 @@ def test_the_verdicts_come_first(tab):
     assert tab.page.locator("#verdicts .verdict").count() == len(load().claims.claims)
 
 
+def test_what_the_report_is_stands_before_its_sentences(tab):
+    section = tab.page.locator("#verdicts")
+    assert "the report, observation 1" in section.inner_text()
+    assert "The report is what this project began with" in section.locator("> .lede").inner_text()
+
+
 def open_runs(tab):
     tab.at("document.querySelectorAll('#runs details').forEach(each => each.open = true)")
     tab.page.locator("#runs .inside").last.wait_for(state="attached")

@@ -341,6 +341,13 @@ class TestRanking:
         seconds = timing(tmp_path, runs).shown.set_index("Optimizer")["Final loss"]
         assert seconds["SGD"] == shown["SGD 5"]
 
+    def test_what_the_preset_says_of_an_optimizer_stands_below(self, tmp_path):
+        muon = SyntheticRun("muon", epochs=60)
+        assert said(ranked(tmp_path, [*ROWS, muon]), "Muon: Keras's class orthogonalises matrices")
+        other = {"name": "muon", "target": "torch.optim.Muon", "options": {}}
+        runs = [*ROWS, replace(muon, extra_settings={"optimizer": other})]
+        assert not said(ranked(tmp_path / "other", runs), "orthogonalises")
+
     def test_the_longest_run_of_a_repeat_counts(self, tmp_path):
         short = [replace(row, epochs=5) for row in ROWS]
         frame = ranked(tmp_path, suite([*ROWS, *short], 2)).frame

@@ -10,7 +10,9 @@ from nstbench.settings import targets
 from nstbench.settings.model import ExtractorSettings, OptimizerSettings, ScheduleSettings
 
 # Keys of an optimizer's section that are none of its hyperparameters.
-RESERVED = ("name", "target", "label", "lr", "box", "space", "colour", "choices", "limits")
+RESERVED = (
+    "name", "target", "label", "note", "lr", "box", "space", "colour", "choices", "limits",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ RESERVED = {
     "name",
     "target",
     "label",
+    "note",
     "lr",
     "box",
     "space",
@@ -26,10 +27,14 @@ RESERVED = {
 
 @dataclass(frozen=True)
 class Preset:
-    """One optimizer's YAML; `marker` and `dash` may be fixed in `conf/report/looks.yaml`."""
+    """One optimizer's YAML; `marker` and `dash` may be fixed in `conf/report/looks.yaml`.
+
+    `note` is what whoever reads its place in a ranking should know.
+    """
 
     label: str
     target: str = ""
+    note: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     lr: float | None = None
     colour: str | None = None
@@ -60,6 +65,7 @@ def _preset(name: str, preset: Mapping[str, Any], look: Mapping[str, str]) -> Pr
     return Preset(
         label=preset.get("label") or look.get("label") or name,
         target=preset.get("target", ""),
+        note=preset.get("note", ""),
         options=options,
         lr=preset.get("lr"),
         colour=preset.get("colour") or look.get("colour"),

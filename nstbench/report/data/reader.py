@@ -130,6 +130,11 @@ class RecordedRun:
         return name if target in ("", self.preset.target) else f"{name} ({target})"
 
     @property
+    def note(self) -> str:
+        """What its preset says to whoever ranks this optimizer."""
+        return self.preset.note if self.method == self.setup.optimizer.name else ""
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """All but the rate, which `lr` gives; a schedule's are named `schedule.<option>`."""
         schedule = self.setup.schedule.options.items()

@@ -136,6 +136,8 @@ def _notes(ranking: Ranking, entries: Sequence[Entry]) -> list[str]:
         told = [f"{e.competitor.label} ({e.competitor.first.evaluations})" for e in short]
         notes.append(f"Without a rank, for fewer than {ranking.budget} evaluations: "
                      f"{', '.join(told)}.")  # fmt: skip
+    runs = [entry.competitor.first for entry in entries]
+    notes += dict.fromkeys(f"{run.optimizer}: {run.note}" for run in runs if run.note)
     edges = [e.competitor.label for e in entries if e.is_best_rate and e.at_edge]
     if edges:
         notes.append(f"The best rate lies at an edge of those tried, so a better one may lie "

@@ -9,13 +9,14 @@ import pandas as pd
 
 from nstbench.benchmark import best_of
 from nstbench.notation import NONE, assigned, number
+from nstbench.report.data.presets import Preset
 from nstbench.report.data.scores import Level, Scored, Scores
 from nstbench.report.tables.table import Table
 
 UNFROZEN = "Targets are not frozen: they come from the optimizers here, and move with them."
 
 
-def score_table(scores: Scores) -> Table:
+def score_table(scores: Scores, presets: Mapping[str, Preset]) -> Table:
     """The scores with their intervals, the leading group marked."""
     caption = (
         "Below a score its 95 % interval over pairs of pictures. ★: the leading group, which no "
@@ -29,6 +30,11 @@ def score_table(scores: Scores) -> Table:
         f"({', '.join(each.tuning.on_edge)})."
         for each in scores.optimizers.values()
         if each.tuning.on_edge
+    ]
+    notes += [
+        f"{each.label}: {presets[name].note}"
+        for name, each in scores.optimizers.items()
+        if name in presets and presets[name].note and presets[name].target == each.target
     ]
     table = _table(scores, "score", "Scores", caption, _score_record, _score_row)
     strong = tuple(n for n, name in enumerate(scores.optimizers) if name in scores.leaders)

@@ -7,4 +7,5 @@ from nstbench.report.tables.scored import score_table
 def section(findings: Findings) -> Section | None:
     if not findings.scores:
         return None
-    return Section("score", "Score", "tables.html", tables=[score_table(findings.scores)])
+    table = score_table(findings.scores, findings.settings.presets)
+    return Section("score", "Score", "tables.html", tables=[table])

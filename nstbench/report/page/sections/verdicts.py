@@ -17,6 +17,11 @@ ONE_PAIR = (
     "Losses are deterministic: what was run on one pair of pictures holds for this pair and says "
     "nothing of others."
 )
+REPORT = (
+    "The report is what this project began with: one run each of ten settings of Adam, Adagrad and "
+    "RMSprop, with the seconds that they took. Each of its sentences and questions is judged here, "
+    "by what was measured and by the seconds of its own table."
+)
 MARKS = {  # decision -> (its class in the style sheet, a mark that needs no colour)
     Decision.SUPPORTED: ("supported", "✓"),
     Decision.REFUTED: ("refuted", "✗"),
@@ -53,20 +58,17 @@ def section(findings: Findings) -> Section | None:
 
 
 def _lede(own: bool, judged: Sequence[Verdict]) -> str:
-    what = "Your claims, judged by paired runs" if own else (
-        "Each sentence of the report, judged by what was measured here, and by the seconds of the "
-        "report's own table"
-    )  # fmt: skip
+    what = "Your claims, judged by paired runs." if own else REPORT
     runs = [run for each in judged for c in each.comparisons for s in c.selected for run in s.runs]
     if not runs:
-        return f"{what}."
+        return what
     pictures = {run.record.content.name for run in runs}
     sides = {f"{run.record.content.width} x {run.record.content.height}" for run in runs}
     where = " and ".join(sorted(pictures)[:3])
     more = f" and {len(pictures) - 3} more" if len(pictures) > 3 else ""
     once = any(not METRICS[v.claim.metric].is_timed and v.deciding.found.n == 1 for v in judged)
     alone = f" {ONE_PAIR}" if once else ""
-    return f"{what}. Measured at {' and '.join(sorted(sides))} pixels on {where}{more}.{alone}"
+    return f"{what} Measured at {' and '.join(sorted(sides))} pixels on {where}{more}.{alone}"
 
 
 def _tally(verdicts: Sequence[Verdict]) -> list[tuple[str, str, str]]:
