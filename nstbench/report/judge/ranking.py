@@ -7,7 +7,7 @@ itself or diverged, which more evaluations would not have changed.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +45,9 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """The competitors on one problem, best first."""
+class Ranked:
+    """Competitors, best first."""
 
-    group: Group
-    budget: int
     entries: tuple[Entry, ...]
 
     @property
@@ -62,6 +60,14 @@ class Ranking:
         return [entry for entry in self.entries if entry.is_leading]
 
 
+@dataclass(frozen=True)
+class Ranking(Ranked):
+    """The competitors on one problem."""
+
+    group: Group
+    budget: int
+
+
 def rank(group: Group, margin: float) -> Ranking:
     """The ranking of the finished runs of one problem; who lies within `margin` of the lowest loss
     leads with it."""
@@ -69,8 +75,16 @@ def rank(group: Group, margin: float) -> Ranking:
     members = [longest(each) for each in compare.competitors(finished, by_schedule=False)]
     budget = common_budget(members)
     losses = {each.label: _loss(each, budget) for each in members}
+    lowest = min((loss for loss in losses.values() if loss is not None), default=math.inf)
+    leading = {label for label, loss in losses.items() if _leads(loss, lowest, margin)}
+    return Ranking(entries_of(members, losses, leading), group, budget)
+
+
+def entries_of(
+    members: Sequence[Competitor], losses: Mapping[str, float | None], leading: Container[str]
+) -> tuple[Entry, ...]:
+    """The entries of `members`, the lowest loss first; `losses` and who is `leading` by label."""
     ranked = [loss for loss in losses.values() if loss is not None]
-    lowest = min(ranked, default=math.inf)
     by_method = defaultdict(list)
     for each in members:
         by_method[method(each)].append(each)
@@ -82,13 +96,13 @@ def rank(group: Group, margin: float) -> Ranking:
             competitor=each,
             loss=losses[each.label],
             rank=_rank(losses[each.label], ranked),
-            is_leading=_leads(losses[each.label], lowest, margin),
+            is_leading=each.label in leading,
             rates=tuple(sorted(o.first.lr for o in by_method[method(each)] if o.first.lr)),
             is_best_rate=each.label in best,
         )
         for each in members
     ]
-    return Ranking(group, budget, tuple(sorted(entries, key=lambda entry: _order(entry.loss))))
+    return tuple(sorted(entries, key=lambda entry: _order(entry.loss)))
 
 
 def method(each: Competitor) -> tuple[str, str, str]:

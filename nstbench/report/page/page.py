@@ -20,7 +20,7 @@ from nstbench.report.data.reader import RecordedRun
 from nstbench.report.figures import interactive
 from nstbench.report.figures.draw import OF_PICTURES
 from nstbench.report.figures.plots import Plot
-from nstbench.report.judge.answer import answer, headline
+from nstbench.report.judge.answer import answer, answer_over, headline, headline_over
 from nstbench.report.page import scored
 from nstbench.report.page.embed import Album
 from nstbench.report.page.section import Findings, Section
@@ -59,6 +59,8 @@ def title(findings: Findings) -> str:
         run = findings.runs[0]
         styles = listed([style.name for style in run.record.style])
         return f"{run.label}: {run.record.content.name} in the style of {styles}"
+    if findings.pairs:
+        return headline_over(findings.pairs)
     if findings.rankings:
         return headline(findings.rankings[0])
     return "Runs without a result yet"
@@ -87,7 +89,9 @@ def lede(findings: Findings) -> str:
     if not findings.rankings:
         return "No run has finished, so there is nothing to compare yet."
     altered = any(run.record.settings.get("reported_seconds") for run in runs)
-    return answer(findings.rankings[0], margin) + (f" {ALTERED}" if altered else "")
+    pairs = findings.pairs
+    told = answer_over(pairs) if pairs else answer(findings.rankings[0], margin)
+    return told + (f" {ALTERED}" if altered else "")
 
 
 def _environment() -> "Environment":

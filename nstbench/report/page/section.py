@@ -21,6 +21,7 @@ from nstbench.report.figures.picture_sheets import Sheet
 from nstbench.report.figures.plots import Plot
 from nstbench.report.figures.ratios import Ratios
 from nstbench.report.judge import verdicts
+from nstbench.report.judge.over_pairs import OverPairs, over_pairs
 from nstbench.report.judge.ranking import Ranking
 from nstbench.report.judge.verdicts import Verdict
 from nstbench.report.tables.table import Table
@@ -39,6 +40,7 @@ class Findings:
     settings: ReportSettings
     verdicts: Sequence[Verdict]
     rankings: Sequence[Ranking]  # of the largest problems
+    pairs: OverPairs | None  # where the runs tell of several pairs of pictures
     looks: Mapping[str, Look]
     scores: Scores | None = None  # of a benchmark's folder
 
@@ -79,6 +81,7 @@ def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
     methods = {run.method: run.preset for run in found.runs}
     if scored:
         methods |= scored.presets(settings.presets)
+    rankings = () if scored else curves.rankings(found.runs, settings.claims.margin)
     return Findings(
         results,
         found.runs,
@@ -86,10 +89,20 @@ def find(results: Path, found: Runs, settings: ReportSettings) -> Findings:
         sessions,
         settings,
         () if scored else verdicts.judge(settings, found.runs, sessions),
-        () if scored else curves.rankings(found.runs, settings.claims.margin),
+        rankings,
+        _over_pairs(found.runs, settings, rankings),
         looks.assign(methods) | {looks.REFERENCE: looks.GREY},
         scored,
     )
+
+
+def _over_pairs(
+    runs: Sequence[RecordedRun], settings: ReportSettings, rankings: Sequence[Ranking]
+) -> OverPairs | None:
+    """The ranking over pairs, where most optimizers of the largest problem were run on all."""
+    pairs = over_pairs(runs, settings.claims) if rankings else None
+    is_most = pairs and 2 * len(pairs.best_rates) > len(rankings[0].best_rates)
+    return pairs if is_most else None
 
 
 def sections(findings: Findings) -> list[Section]:

@@ -1,7 +1,7 @@
 """The ranking as a table: losses within one budget first, what the targets cost beside them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -136,13 +136,18 @@ def _notes(ranking: Ranking, entries: Sequence[Entry]) -> list[str]:
         told = [f"{e.competitor.label} ({e.competitor.first.evaluations})" for e in short]
         notes.append(f"Without a rank, for fewer than {ranking.budget} evaluations: "
                      f"{', '.join(told)}.")  # fmt: skip
-    runs = [entry.competitor.first for entry in entries]
-    notes += dict.fromkeys(f"{run.optimizer}: {run.note}" for run in runs if run.note)
+    notes += notes_of(entries)
     edges = [e.competitor.label for e in entries if e.is_best_rate and e.at_edge]
     if edges:
         notes.append(f"The best rate lies at an edge of those tried, so a better one may lie "
                      f"beyond: {', '.join(edges)}.")  # fmt: skip
     return notes
+
+
+def notes_of(entries: Iterable[Entry]) -> list[str]:
+    """What the optimizers' own files say to whoever ranks them."""
+    runs = [entry.competitor.first for entry in entries]
+    return list(dict.fromkeys(f"{run.optimizer}: {run.note}" for run in runs if run.note))
 
 
 def _cost(cost: float, reached: int, repeats: int) -> str:

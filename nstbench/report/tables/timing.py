@@ -19,6 +19,7 @@ from nstbench.report.tables.table import (
     ended_above_start,
     final_loss_text,
     median,
+    span,
     statuses,
     values,
 )
@@ -201,7 +202,7 @@ def _short(records: Sequence[dict], bases: Sequence[_Line]) -> pd.DataFrame:
 
 def _ratio_text(record: dict) -> str:
     """With its interval, or with how many pairs were too few for one."""
-    text, n = _span(record, "ratio", "ratio_low", "ratio_high"), record.get("ratio_pairs", 0)
+    text, n = span(record, "ratio", "ratio_low", "ratio_high"), record.get("ratio_pairs", 0)
     is_bounded = math.isfinite(record.get("ratio_high", math.inf))
     return text if is_bounded or not n else f"{text} ({count(n, 'pair')})"
 
@@ -242,24 +243,16 @@ def _shown(record: dict) -> dict[str, str]:
         "Epochs": str(record["epochs"]),
         "Steps": str(record["steps"]),
         "Reported s": number(record.get("reported_s")),
-        "Measured s": _span(record, "total_s", "total_lowest_s", "total_highest_s"),
+        "Measured s": span(record, "total_s", "total_lowest_s", "total_highest_s"),
         "Repeats": _repeats(record),
         "Reported s/step": number(record.get("reported_step_s"), 3),
         "Measured s/step": _step_text(record),
         "Reported ratio": number(record.get("reported_ratio"), 3),
-        "Measured ratio": _span(record, "ratio", "ratio_low", "ratio_high"),
+        "Measured ratio": span(record, "ratio", "ratio_low", "ratio_high"),
         "Final loss": final_loss_text(record),
         "Status": record["status"],
         "Picture": record.get("picture") or NONE,
     }
-
-
-def _span(record: dict, middle: str, low: str, high: str) -> str:
-    """ "30.1 (29.8 to 30.4)"; the value alone where there is no span."""
-    value, low, high = (record.get(name, math.nan) for name in (middle, low, high))
-    if math.isnan(low) or math.isinf(high) or low == high:
-        return number(value, 3)
-    return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
 
 
 def _repeats(record: dict) -> str:
