@@ -122,9 +122,9 @@ def _latex_cell(text: str) -> str:
 def span(record: Mapping[str, Any], middle: str, low: str, high: str) -> str:
     """ "30.1 (29.8 to 30.4)"; the value alone where there is no span."""
     value, low, high = (record.get(name, math.nan) for name in (middle, low, high))
-    if math.isnan(low) or math.isinf(high) or low == high:
-        return number(value, 3)
-    return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
+    middle, low, high = (number(n, 3) for n in (value, low, high))
+    is_known = low != NONE and high != number(math.inf) and low != high
+    return f"{middle} ({low} to {high})" if is_known else middle
 
 
 ROSE = "rose"  # what is said of a run that ends above its start
