@@ -153,9 +153,13 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path):
     code, output, errors = command(tmp_path, *arguments, "--dry-run")
     assert (code, errors) == (0, "") and list(tmp_path.iterdir()) == []
     assert "4 runs, 0 complete, 4 to run; 60 steps, and no earlier run" in output
+    assert output.splitlines()[0].split() == ["run", "now"]  # names tell these runs apart
     assert command(tmp_path, "-m", "optimizer=adam,sgd", "lr=0.1", "epochs=3")[0] == 0
     code, output, _ = command(tmp_path, *arguments, "--dry-run")
     assert code == 0 and "4 runs, 2 complete, 2 to run; about" in output
+    assert "guessed" not in output
+    other = command(tmp_path, *arguments, "size=128", "--dry-run")[1]
+    assert re.search(r"about .*, one after the other \(guessed from runs at \d+ pixels\)", other)
     assert output.count("complete (completed)") == 2 and len(re.findall("to run *\n", output)) == 2
     code, output, _ = command(tmp_path, "--dry-run", "epochs=3")
     assert code == 0 and "1 run, 0 complete, 1 to run" in output

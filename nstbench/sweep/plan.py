@@ -19,6 +19,9 @@ from nstbench.settings.model import Settings
 from nstbench.settings.values import FILES
 from nstbench.sweep import suites
 
+# Settings that the name of a run shows, and those that change no number; an experiment does.
+UNTOLD = {"optimizer", "lr", "epochs", "steps_per_epoch", *identity.NOT_IDENTITY} - {"experiment"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -39,6 +42,19 @@ class Run:
     @property
     def force(self) -> bool:
         return self.settings.force
+
+
+def own_settings(runs: Sequence[Run]) -> dict[Path, str]:
+    """What each run was told that not all were told, and that its name does not show."""
+    shared = set.intersection(*(set(run.overrides) for run in runs))
+    return {
+        run.directory: " ".join(
+            text
+            for text in run.overrides
+            if text not in shared and text.partition("=")[0] not in UNTOLD
+        )
+        for run in runs
+    }
 
 
 @dataclass(frozen=True)

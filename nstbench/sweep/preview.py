@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from nstbench.errors import NstbenchError, RecordError
+from nstbench.notation import count, listed
 from nstbench.run.record import read_record
 from nstbench.run.schema import RunRecord, Status
-from nstbench.settings import identity
-from nstbench.sweep.plan import Run
+from nstbench.sweep.plan import Run, own_settings
 from nstbench.sweep.supervise import Outcome, is_complete
 
 LOOKED_AT = 40  # newest records of other runs that an estimate may rest on
@@ -37,15 +37,12 @@ def survey(runs: Sequence[Run]) -> list[Seen]:
 def show(survey: Sequence[Seen]) -> None:
     """Print what would run, what is complete, and an estimate; `--dry-run`."""
     console = Console(markup=False, highlight=False)
-    table = Table("run", "settings", "now", box=None, pad_edge=False, header_style="bold")
-    shared = set.intersection(*(set(seen.run.overrides) for seen in survey))
+    own = own_settings([seen.run for seen in survey])
+    heads = ("run", "settings", "now") if any(own.values()) else ("run", "now")
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for seen in survey:
-        own = " ".join(
-            text
-            for text in seen.run.overrides
-            if text not in shared and text.partition("=")[0] not in identity.NOT_IDENTITY
-        )
-        table.add_row(seen.run.id, own, _state(seen))
+        told = (own[seen.run.directory],) * (len(heads) == 3)
+        table.add_row(seen.run.id, *told, _state(seen))
     console.print(table)
     console.print(_sentence(survey), soft_wrap=True)
 
@@ -75,30 +72,25 @@ def _state(seen: Seen) -> str:
 def _sentence(survey: Sequence[Seen]) -> str:
     todo = [seen.run for seen in survey if seen.outcome is None]
     bad = sum(seen.outcome is not None and seen.outcome.error is not None for seen in survey)
-    runs = "1 run" if len(survey) == 1 else f"{len(survey)} runs"
-    text = f"{runs}, {len(survey) - len(todo) - bad} complete, {len(todo)} to run"
+    complete = len(survey) - len(todo) - bad
+    text = f"{count(len(survey), 'run')}, {complete} complete, {len(todo)} to run"
     text += f", {bad} with a record that cannot be read" if bad else ""
     if not todo:
         return text
-    seconds = estimate(todo, [seen.record for seen in survey if seen.record is not None])
-    if seconds is None:
-        steps = sum(run.epochs * run.settings.steps_per_epoch for run in todo)
-        return f"{text}; {steps:,} steps, and no earlier run to tell how long they take"
-    return f"{text}; about {_spoken(seconds)}, one after the other"
-
-
-def estimate(todo: Sequence[Run], records: Sequence[RunRecord]) -> float | None:
-    """Seconds that the runs will take, by completed runs of the same size or, scaled, of another.
-
-    None where there are none.
-    """
+    records = [seen.record for seen in survey if seen.record is not None]
     timed = [r for r in records if _is_timed(r)] or _others(todo[0].directory.parent)
     if not timed:
-        return None
-    return sum(_seconds(run, timed) for run in todo)
+        steps = sum(run.epochs * run.settings.steps_per_epoch for run in todo)
+        return f"{text}; {steps:,} steps, and no earlier run to tell how long they take"
+    known = {record.settings["size"] for record in timed}
+    is_near = {run.settings.size for run in todo} <= known
+    guessed = "" if is_near else f" (guessed from runs at {listed(sorted(map(str, known)))} pixels)"
+    seconds = sum(_seconds(run, timed) for run in todo)
+    return f"{text}; about {_spoken(seconds)}, one after the other{guessed}"
 
 
 def _seconds(run: Run, timed: Sequence[RunRecord]) -> float:
+    """About how long a run takes, by runs of its size or, scaled by the pixels, of others."""
     size = run.settings.size
     near = [r for r in timed if r.settings["size"] == size] or timed
     evaluation = median(

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,13 +14,12 @@ from nstbench.errors import RecordError
 from nstbench.notation import count, number
 from nstbench.run.record import read_record, start_loss
 from nstbench.run.schema import RunRecord, Status
-from nstbench.sweep.plan import Run
+from nstbench.sweep.plan import Run, own_settings
 from nstbench.sweep.supervise import Outcome
 
 WIDTH = 160  # columns where there is no terminal
 FINAL = (Status.COMPLETED, Status.DIVERGED)
 STYLES = {Status.COMPLETED: "green", Status.DIVERGED: "yellow", Status.FAILED: "red"}
-IN_THE_ID = ("optimizer", "lr", "epochs", "steps_per_epoch")  # settings that a run's name shows
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def _row(run: Run, outcome: Outcome) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    own = _own_settings([row.run for row in rows])
+    own = own_settings([row.run for row in rows])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")
     if any(own.values()):
@@ -75,7 +73,7 @@ def _table(rows: Sequence[Row]) -> Table:
     table.add_column("status")
     table.add_column("note", overflow="fold")
     for place, row in enumerate(rows):
-        settings = [" ".join(own[row.run.directory])] if any(own.values()) else []
+        settings = [own[row.run.directory]] if any(own.values()) else []
         is_best = place == 0 and row.loss is not None and len(rows) > 1
         table.add_row(
             row.run.id, *settings, *_figures(row), Text(row.outcome.status, _style(row)),
@@ -132,16 +130,3 @@ def _next(rows: Sequence[Row], again: Sequence[str]) -> list[str]:
     if any(row.outcome.status not in FINAL for row in rows):
         lines.append(f"To run again just what is not complete:\n  {typed(*again)}")
     return lines
-
-
-def _own_settings(runs: Sequence[Run]) -> dict[Path, list[str]]:
-    """What each run was told that not all were told, and that its name does not show."""
-    shared = set.intersection(*(set(run.overrides) for run in runs))
-    return {
-        run.directory: [
-            text
-            for text in run.overrides
-            if text not in shared and text.partition("=")[0] not in IN_THE_ID
-        ]
-        for run in runs
-    }
