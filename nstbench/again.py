@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nstbench import arguments as given
-from nstbench import errors
 from nstbench.errors import SettingsError
 
 HELP = """\
@@ -36,10 +35,7 @@ OPTIMIZER = ("optimizer", "lr", "schedule")  # settings that go with the optimiz
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if not arguments or {*given.HELP} & set(arguments):
-        print(HELP, end="")
-        return 0
-    return errors.exit_code("nstbench from", lambda: _run_again(*arguments))
+    return given.command("from", HELP, arguments, lambda: _run_again(*arguments))
 
 
 def _run_again(path: str, *more: str) -> int:

@@ -1,4 +1,4 @@
-"""`python -m nstbench.animate RUN [RUN ...]`: a run's snapshots, or several side by side, moving.
+"""`python -m nstbench animate RUN [RUN ...]`: a run's snapshots, or several side by side, moving.
 
 Several runs share one clock: at every moment each shows its newest snapshot by then.
 """
@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from nstbench import arguments as given
 from nstbench import errors
 from nstbench.errors import SettingsError
 from nstbench.notation import short
 
 HELP = """\
-python -m nstbench.animate RUN [RUN ...] [name=value ...]: a run's snapshots as GIF and MP4
+python -m nstbench animate RUN [RUN ...] [name=value ...]: a run's snapshots as GIF and MP4
 
-  python -m nstbench.animate results/runs/adam-lr0.02-e50x5-1a2b3c4d
-  python -m nstbench.animate results/runs/adam-* results/runs/lbfgs-* clock=evaluations
+  python -m nstbench animate results/runs/adam-lr0.02-e50x5-1a2b3c4d
+  python -m nstbench animate results/runs/adam-* results/runs/lbfgs-* clock=evaluations
 
 RUN is a run's directory; it has snapshots when it was run with snapshots=K. Several runs play side
 by side with a common clock: each shows its newest snapshot by then.
@@ -77,10 +78,7 @@ class Frame:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    return errors.exit_code("nstbench.animate", lambda: _animate(parse(arguments)))
+    return given.command("animate", HELP, arguments, lambda: _animate(parse(arguments)))
 
 
 def parse(arguments: Sequence[str]) -> Options:

@@ -2,7 +2,9 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from nstbench import errors
 
 # What `python -m nstbench <command>` does besides runs; each computes (True) or reads and waits.
 COMMANDS = {
@@ -18,7 +20,27 @@ HELP = ("-h", "--help")
 INFORMATION = (*HELP, "--version", "--cfg", DRY_RUN)  # answered without a run
 FLAGS = (*MULTIRUN, *INFORMATION, CONFIG_DIR)
 SWEEP_OPTIONS = ("suite", "repeats", "time_limit")  # the keys of conf/sweep.yaml
+CONTINUES = "stopped; the same command continues"
 PICTURES = ("content", "style")  # settings that take a folder, too
+
+
+def command(
+    name: str,
+    text: str,
+    arguments: Sequence[str],
+    action: Callable[[], int | None],
+    *,
+    is_whole: bool = False,
+    stopped: str = "stopped",
+) -> int:
+    """Carry out `python -m nstbench <name>`: print its help, or do `action`; the exit code.
+
+    Without arguments it is help that is wanted, unless the command `is_whole` by itself.
+    """
+    if {*HELP} & set(arguments) or not (arguments or is_whole):
+        print(text, end="")
+        return 0
+    return errors.exit_code(f"nstbench {name}", action, stopped)
 
 
 def typed(*words: str) -> str:

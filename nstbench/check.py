@@ -19,6 +19,17 @@ from nstbench import errors
 from nstbench.errors import NstbenchError
 from nstbench.notation import number, setting
 
+HELP = """\
+python -m nstbench check optimizer=... [name=value ...]: does an optimizer keep the contract?
+
+  python -m nstbench check optimizer=adam
+  python -m nstbench check optimizer=./my_opt.py:MyAdam lr=0.1
+  KERAS_BACKEND=torch python -m nstbench check optimizer=torch.optim.RAdam
+
+Clause by clause, in under a minute: finite, moves, deterministic, stays in the box, every
+evaluation counted, continues exactly from a checkpoint. Exit code 1 when a clause fails.
+"""
+
 PROBLEM = ("size=32", "weights=random", "epochs=3", "steps_per_epoch=4")
 ENOUGH_S = 8.0  # seconds: no further step is begun, once two are made
 MOST = 600  # evaluations of one trial; a step that needs more cannot be checked in a minute
@@ -81,12 +92,7 @@ class Counting:
 
 def main(arguments: Sequence[str]) -> int:
     """Check one optimizer, print a line per clause, and return the exit code."""
-    if not arguments or {*given.HELP} & set(arguments):
-        from nstbench import help
-
-        print(help.of_check(), end="")
-        return 0
-    return errors.exit_code("nstbench check", lambda: _main(given.joined(arguments)))
+    return given.command("check", HELP, arguments, lambda: _main(given.joined(arguments)))
 
 
 def _main(arguments: list[str]) -> int:

@@ -59,8 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     if first in COMMANDS:
         module, _, function = COMMANDS[first].partition(":")
         return getattr(import_module(module), function or "main")(list(arguments[1:]))
-    stopped = "stopped; the same command continues"
-    return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), stopped)
+    return errors.exit_code("nstbench", lambda: _dispatch(given.joined(arguments)), given.CONTINUES)
 
 
 def _dispatch(arguments: list[str]) -> int:

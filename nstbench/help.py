@@ -1,4 +1,4 @@
-"""The texts of `--help`; names come from the YAML files in `conf/`."""
+"""The text of `python -m nstbench --help`; names come from the YAML files in `conf/`."""
 
 import textwrap
 
@@ -39,17 +39,6 @@ Options:
   -h, --help        this text
 """
 
-CHECK = """\
-python -m nstbench check optimizer=... [name=value ...]: does an optimizer keep the contract?
-
-  python -m nstbench check optimizer=adam
-  python -m nstbench check optimizer=./my_opt.py:MyAdam lr=0.1
-  KERAS_BACKEND=torch python -m nstbench check optimizer=torch.optim.RAdam
-
-Clause by clause, in under a minute: finite, moves, deterministic, stays in the box, every
-evaluation counted, continues exactly from a checkpoint. Exit code 1 when a clause fails.
-"""
-
 
 def of_runs() -> str:
     """The text of `python -m nstbench --help`."""
@@ -57,11 +46,6 @@ def of_runs() -> str:
     return RUNS.format(
         groups="\n".join(_listed(group) for group in groups), suites=_listed("suite")
     )
-
-
-def of_check() -> str:
-    """The text of `python -m nstbench check --help`."""
-    return CHECK
 
 
 def _listed(group: str) -> str:

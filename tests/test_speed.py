@@ -432,7 +432,7 @@ def test_a_tiny_session_writes_tables_and_figures(tmp_path):
 def test_a_mistake_is_one_line(argument, words, capsys):
     assert command.main([argument]) == SettingsError.exit_code
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("nstbench.speed: ") and words in line
+    assert line.startswith("nstbench speed: ") and words in line
 
 
 def test_help_loads_nothing_heavy():

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from nstbench import arguments as given
-from nstbench import errors
 from nstbench.benchmark import (
     carry,
     competitors,
@@ -89,23 +88,22 @@ class Request:
 
 def benchmark(arguments: Sequence[str]) -> int:
     """Tune, run and report; the exit code."""
-    return _command("nstbench benchmark", HELP_BENCHMARK, arguments, _benchmark)
+    return _command("benchmark", HELP_BENCHMARK, arguments, _benchmark)
 
 
 def score(arguments: Sequence[str]) -> int:
     """Tune and run one optimizer, and print its score; the exit code."""
-    return _command("nstbench score", HELP_SCORE, arguments, _score)
+    return _command("score", HELP_SCORE, arguments, _score)
 
 
 def _command(
-    program: str, text: str, arguments: Sequence[str], action: Callable[[Request], None]
+    name: str, text: str, arguments: Sequence[str], action: Callable[[Request], None]
 ) -> int:
-    if set(given.HELP) & set(arguments):
-        print(text, end="")
-        return 0
-    signal.signal(signal.SIGTERM, _interrupt)
-    stopped = "stopped; the same command continues"
-    return errors.exit_code(program, lambda: action(_quietly_read(arguments)), stopped)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return given.command(
+        name, text, arguments, lambda: action(_quietly_read(arguments)),
+        is_whole=True, stopped=given.CONTINUES,
+    )  # fmt: skip
 
 
 def _quietly_read(arguments: Sequence[str]) -> Request:
@@ -113,10 +111,6 @@ def _quietly_read(arguments: Sequence[str]) -> Request:
 
     with quiet_start():  # an optimizer from outside may bring a backend, which greets
         return read(given.joined(arguments))
-
-
-def _interrupt(number, frame):
-    raise KeyboardInterrupt
 
 
 def read(arguments: Sequence[str]) -> Request:

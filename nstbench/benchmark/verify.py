@@ -47,10 +47,7 @@ class Request:
 
 def main(arguments: Sequence[str]) -> int:
     """Verify a pack; the exit code."""
-    if not arguments or set(given.HELP) & set(arguments):
-        print(HELP, end="")
-        return 0
-    return errors.exit_code("nstbench verify", lambda: _verify(read(arguments)))
+    return given.command("verify", HELP, arguments, lambda: _verify(read(arguments)))
 
 
 def read(arguments: Sequence[str]) -> Request:

@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from nstbench import errors
+from nstbench import arguments as given
 
 HELP = """\
 python -m nstbench cost optimizer=a,b,... [lr=x,y,...] [name=value ...]: what a step costs
@@ -28,11 +28,7 @@ record go to <out>/cost/. Leave the machine alone while it measures: what distur
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    stopped = "stopped; the same command continues"
-    return errors.exit_code("nstbench cost", lambda: _run(arguments), stopped)
+    return given.command("cost", HELP, arguments, lambda: _run(arguments), stopped=given.CONTINUES)
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -48,7 +44,7 @@ def _run(arguments: Sequence[str]) -> None:
         from nstbench.cost.session import Session
 
         session = Session(request, list(arguments), _say)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with session.locked():
             paths = session.measure()
@@ -61,7 +57,3 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _interrupt(number, frame):
-    raise KeyboardInterrupt

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nstbench import arguments as given
 from nstbench import errors
 from nstbench.errors import SettingsError
 
@@ -57,10 +58,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    return errors.exit_code("nstbench export", lambda: _export(parse(arguments)))
+    return given.command("export", HELP, arguments, lambda: _export(parse(arguments)))
 
 
 def parse(arguments: Sequence[str]) -> Options:

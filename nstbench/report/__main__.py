@@ -1,4 +1,4 @@
-"""`python -m nstbench.report [results]`: rebuild the report from the run directories."""
+"""`python -m nstbench report [results]`: rebuild the report from the run directories."""
 
 import argparse
 import sys
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 AXES = ("epochs", "evaluations", "seconds")
 
 
-def main(arguments: Sequence[str], program: str = "python -m nstbench.report") -> int:
+def main(arguments: Sequence[str]) -> int:
     """Build the report and say in short what it found; the exit code."""
-    chosen = _parser(program).parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     axes = AXES if chosen.over == "all" else (chosen.over,)
-    name = program.removeprefix("python -m ")
-    packs = [path for path in chosen.results if path.suffix == ".zip"]
-    folders = [path for path in chosen.results if path not in packs] or [_default(packs)]
-    if len(folders) > 1:
-        print(f"{name}: one folder of results, and packs (.zip), can be reported", file=sys.stderr)
-        return 2
-    return errors.exit_code(name, lambda: _report(folders[0], packs, axes, chosen.claims))
+    return errors.exit_code("nstbench report", lambda: _report(chosen.results, axes, chosen.claims))
 
 
 def _default(packs: Sequence[Path]) -> Path:
@@ -38,9 +32,9 @@ def _default(packs: Sequence[Path]) -> Path:
     return results / "reference" if packs and (results / "reference").is_dir() else results
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=program,
+        prog="python -m nstbench report",
         description="Figures, tables, verdicts and a page from RESULTS/runs, in RESULTS/report; "
         "runs in packs are shown beside them (by default beside results/reference).",
     )
@@ -57,9 +51,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _report(
-    results: Path, packs: Sequence[Path], axes: tuple[str, ...], claims: Path | None
-) -> None:
+def _report(paths: Sequence[Path], axes: tuple[str, ...], claims: Path | None) -> None:
+    packs = [path for path in paths if path.suffix == ".zip"]
+    results, *others = [path for path in paths if path not in packs] or [_default(packs)]
+    if others:
+        raise SettingsError("one folder of results, and packs (.zip), can be reported")
     from nstbench.report.data import reader, scores, settings
 
     chosen = settings.load(claims)

@@ -40,11 +40,10 @@ class Options(BaseModel):
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if {*given.HELP} & set(arguments):
-        print(HELP, end="")
-        return 0
-    stopped = "stopped; the same command continues"
-    return errors.exit_code("nstbench sheet", lambda: _sheet(list(arguments)), stopped)
+    return given.command(
+        "sheet", HELP, arguments, lambda: _sheet(list(arguments)),
+        is_whole=True, stopped=given.CONTINUES,
+    )  # fmt: skip
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, list[str]]:

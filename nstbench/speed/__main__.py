@@ -1,9 +1,10 @@
-"""`python -m nstbench.speed [name=value ...]`: one session of measurements, printed and written."""
+"""`python -m nstbench speed [name=value ...]`: one session of measurements, printed and written."""
 
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nstbench import arguments as given
 from nstbench import errors
 
 if TYPE_CHECKING:
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
     from nstbench.speed.options import Options
 
 HELP = """\
-python -m nstbench.speed [name=value ...]: seconds of nstbench and of every other way to do the same
+python -m nstbench speed [name=value ...]: seconds of nstbench and of every other way to do the same
 
-  python -m nstbench.speed                                     the whole session: minutes
-  python -m nstbench.speed sizes=[256] rounds=9 curve=[]       one size, no cost curve
-  python -m nstbench.speed peers=[nstbench,torch_cl]           some competitors
-  KERAS_BACKEND=jax python -m nstbench.speed                   on another backend, or its GPU
+  python -m nstbench speed                                     the whole session: minutes
+  python -m nstbench speed sizes=[256] rounds=9 curve=[]       one size, no cost curve
+  python -m nstbench speed peers=[nstbench,torch_cl]           some competitors
+  KERAS_BACKEND=jax python -m nstbench speed                   on another backend, or its GPU
 
 It says first how long it will take. The same command continues a session that was stopped, on the
 same machine with the same versions; force=true begins anew.
@@ -34,11 +35,9 @@ Tables (CSV) and figures (PNG, SVG) go to results/speed (out=...).
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    stopped = "stopped; the same command continues"
-    return errors.exit_code("nstbench.speed", lambda: _run(arguments), stopped)
+    return given.command(
+        "speed", HELP, arguments, lambda: _run(arguments), is_whole=True, stopped=given.CONTINUES
+    )
 
 
 def _run(arguments: Sequence[str]) -> None:

@@ -1,13 +1,14 @@
-"""`python -m nstbench.visualize COMMAND [name=value ...]`: pictures of the inside of a network."""
+"""`python -m nstbench visualize COMMAND [name=value ...]`: pictures of the inside of a network."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nstbench import arguments as given
 from nstbench import errors
 
 HELP = """\
-python -m nstbench.visualize COMMAND [name=value ...]: pictures of the inside of a network
+python -m nstbench visualize COMMAND [name=value ...]: pictures of the inside of a network
 
   layers                 the layers that settings can name, with their features' shapes
   filters                the first layer's kernels as colours
@@ -15,9 +16,9 @@ python -m nstbench.visualize COMMAND [name=value ...]: pictures of the inside of
   reconstruct content    from noise to the content's features, one layer at a time
   reconstruct style      from noise to the style's Gram matrices in more and more layers
 
-  python -m nstbench.visualize layers extractor=resnet50            # or extractor=./my_net.py:build
-  python -m nstbench.visualize features layer=block3_conv1 content=cat size=256 first=0 count=64
-  python -m nstbench.visualize reconstruct style style=wave size=128 steps=100
+  python -m nstbench visualize layers extractor=resnet50            # or extractor=./my_net.py:build
+  python -m nstbench visualize features layer=block3_conv1 content=cat size=256 first=0 count=64
+  python -m nstbench visualize reconstruct style style=wave size=128 steps=100
 
 Their own settings: layer  first  count  layers  poolings  steps  term  (conf/visualize explains)
 The main command's: content  style  size  keep_aspect  extractor  weights  seed  device  out  ...
@@ -29,10 +30,7 @@ COMMANDS = ("layers", "filters", "features", "reconstruct content", "reconstruct
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    return errors.exit_code("nstbench.visualize", lambda: _dispatch(list(arguments)))
+    return given.command("visualize", HELP, arguments, lambda: _dispatch(list(arguments)))
 
 
 def _dispatch(arguments: list[str]) -> None:
