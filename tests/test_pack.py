@@ -404,6 +404,6 @@ def test_the_report_shows_packs_beside_a_folder(tmp_path, packed):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {
         "PYTHONPATH": str(ROOT)})  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert f"{path}: 1 runs, 0 more are here already" in done.stdout
+    assert f"{path}: 1 run, 0 more are here already" in done.stdout
     page = (here / "report/index.html").read_text()
     assert "Adagrad" in page and "Adam" in page

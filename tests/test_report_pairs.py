@@ -98,6 +98,7 @@ def test_a_second_pair_with_few_of_the_optimizers_does_not_take_the_page(tmp_pat
     write_runs(tmp_path, [*runs_on(CONTENTS[:1]), *others, *more])
     html = write_page(tmp_path).read_text(encoding="utf-8")
     assert "of 6 optimizers</h1>" in html and "over 2 pairs" not in html
+    assert "Ranked further below: 1 other problem." in html
 
 
 @pytest.mark.browser

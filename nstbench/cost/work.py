@@ -78,7 +78,7 @@ class Work:
             for runner in runners.values():
                 self._say(f"compiling {runner.label}")
                 runner.warm_up(self.engine, self.options.sample_s, time.perf_counter)
-            self._say(f"comparing whole steps, at most {self.options.minutes:g} minutes")
+            self._say(f"comparing whole steps, at most {self.options.minutes:g} min")
             clock = step.Clock(time.perf_counter() + 60 * self.options.minutes)
             random = np.random.default_rng([update.SEED, len(self.record.visits)])
             try:

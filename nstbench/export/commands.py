@@ -11,6 +11,7 @@ from typing import Any
 from nstbench import arguments as given
 from nstbench import errors
 from nstbench.errors import SettingsError
+from nstbench.notation import count
 
 HELP = """\
 python -m nstbench export TOOL [PATH ...] [name=value ...]: recorded runs for another tool
@@ -103,7 +104,7 @@ def _export(options: Options) -> None:
     with module.Writer(options) as writer:
         for run in runs:
             writer.update(run)
-    print(f"{len(runs)} runs; look at them with: {module.view(options)}")
+    print(f"{count(len(runs), 'run')}; look at them with: {module.view(options)}")
 
 
 def _follow(options: Options, module: Any) -> None:

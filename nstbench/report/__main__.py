@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nstbench import errors
 from nstbench.errors import SettingsError
+from nstbench.notation import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def _beside(found: "Runs", path: Path, opened: ExitStack) -> "Runs":
     more = reader.read(opened.enter_context(packs.opened(path)).folder)
     here = {run.id for run in found.runs}
     new = [run for run in more.runs if run.id not in here]
-    print(f"{path}: {len(new)} runs, {len(more.runs) - len(new)} more are here already")
+    print(f"{path}: {count(len(new), 'run')}, {len(more.runs) - len(new)} more are here already")
     return reader.Runs([*found.runs, *new], [*found.damaged, *more.damaged])
 
 

@@ -91,6 +91,9 @@ def lede(findings: Findings) -> str:
     altered = any(run.record.settings.get("reported_seconds") for run in runs)
     pairs = findings.pairs
     told = answer_over(pairs) if pairs else answer(findings.rankings[0], margin)
+    if not pairs and len(findings.rankings) > 1:
+        others = count(len(findings.rankings) - 1, "other problem")
+        told += f" Ranked further below: {others}."
     return told + (f" {ALTERED}" if altered else "")
 
 
