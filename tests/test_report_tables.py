@@ -250,6 +250,13 @@ class TestRanking:
         assert [e.competitor.label for e in ranking.best_rates] == ["Adam 0.1", "SGD 1"]
         assert ranking.entries[0].rates == (0.02, 0.1) and ranking.entries[0].at_edge
 
+    def test_a_rate_that_did_not_make_the_budget_was_not_tried(self, tmp_path):
+        short = SyntheticRun("adagrad", 0.1, epochs=2)
+        ranking = rank(compare.groups(read(tmp_path, [*ROWS, short]))[0], 0.02)
+        rates = {entry.competitor.label: entry.rates for entry in ranking.best_rates}
+        assert rates["Adagrad 0.02"] == (0.02,)
+        assert "best rate" not in answer(ranking, 0.02)
+
     def test_more_evaluations_a_step_are_no_advantage(self, tmp_path):
         search = SyntheticRun("lbfgs", 1.0, epochs=20, evaluations_per_step=3, speed=0.2)
         ranking = rank(compare.groups(read(tmp_path, [search, ROWS[0]]))[0], 0.02)

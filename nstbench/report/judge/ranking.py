@@ -97,12 +97,17 @@ def entries_of(
             loss=losses[each.label],
             rank=_rank(losses[each.label], ranked),
             is_leading=each.label in leading,
-            rates=tuple(sorted(o.first.lr for o in by_method[method(each)] if o.first.lr)),
+            rates=_rates(by_method[method(each)], losses),
             is_best_rate=each.label in best,
         )
         for each in members
     ]
     return tuple(sorted(entries, key=lambda entry: _order(entry.loss)))
+
+
+def _rates(own: Iterable[Competitor], losses: Mapping[str, float | None]) -> tuple[float, ...]:
+    """The rates that made the budget."""
+    return tuple(sorted(o.first.lr for o in own if o.first.lr and losses[o.label] is not None))
 
 
 def method(each: Competitor) -> tuple[str, str, str]:

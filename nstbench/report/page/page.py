@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 ALTERED = (
-    "These are rows of the report's table with other settings, so its sentences are not judged "
-    "here; `suite=table1 repeats=3` runs them as they stand."
+    "These are rows of the report's table with other settings: they judge none of its sentences; "
+    "`suite=table1 repeats=3` runs them as they stand."
 )
 MOST_POINTS = 120_000  # of all curves together
 LEAST_POINTS = 24  # of a curve
