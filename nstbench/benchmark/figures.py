@@ -256,19 +256,14 @@ def _line(
 
 def _save(folder: Path, figure: Figure, drawn: Drawn) -> list[Path]:
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     canvas = Canvas((drawing.WIDTH + drawing.BESIDE, drawing.HEIGHT))
     axes = canvas.add_axes((0.085, 0.15, 0.64, 0.74))
     figure.into(axes, drawn)
+    drawing.number_ticks(axes.xaxis, axes.yaxis)
     if figure.x == TRIALS:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for at in (axes.xaxis, axes.yaxis):
-        if at.get_scale() == "log":
-            low, high = at.get_view_interval()
-            at.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-            at.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            at.set_minor_formatter(NullFormatter())
     axes.set(xlabel=figure.x, ylabel=figure.y)
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=8)
     title = f"{figure.title} ({drawn.benchmark.name})"

@@ -10,6 +10,7 @@ from PIL import Image
 from nstbench.files import replacing
 from nstbench.notation import short
 from nstbench.report.figures import looks
+from nstbench.report.figures.draw import number_ticks
 from nstbench.report.figures.looks import Look, print_style
 from nstbench.sheet.rows import Row
 
@@ -125,6 +126,7 @@ def _below(place: _Place, rows: Sequence[Row], top: float) -> None:
     for row, look in zip(rows, _looks(rows), strict=True):
         _curve(axes, row, look)
     axes.set(xlabel="evaluations", ylabel="loss, log scale", yscale="log", xlim=(0, None))
+    number_ticks(axes.xaxis, axes.yaxis)
     axes.legend(fontsize=7.5)
 
 

@@ -21,6 +21,7 @@ from nstbench.report.figures.ratios import Ratio, Ratios
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
@@ -116,16 +117,21 @@ def _box(beside: bool, lines: int) -> tuple[float, float, float, float]:
     return 0.105 if not beside else 0.085, bottom, width, (0.9 if beside else 0.85) - bottom
 
 
-def _scale(axes: "Axes", plot: Plot) -> None:
+def number_ticks(*axes: "Axis") -> None:
+    """Numbers as everywhere, and few of them on a logarithmic axis; once its curves are drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for log, name, ticks in ((plot.log_x, "x", axes.xaxis), (plot.log_y, "y", axes.yaxis)):
-        getattr(axes, f"set_{name}scale")("log" if log else "linear")
+    for ticks in axes:
         ticks.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        if log:
+        if ticks.get_scale() == "log":
             low, high = ticks.get_view_interval()
             ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
             ticks.set_minor_formatter(NullFormatter())
+
+
+def _scale(axes: "Axes", plot: Plot) -> None:
+    axes.set(xscale="log" if plot.log_x else "linear", yscale="log" if plot.log_y else "linear")
+    number_ticks(axes.xaxis, axes.yaxis)
     if not plot.log_x:
         axes.margins(x=0.02)
 
