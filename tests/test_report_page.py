@@ -95,7 +95,8 @@ def test_the_verdicts_come_first(tab):
 def test_what_the_report_is_stands_before_its_sentences(tab):
     section = tab.page.locator("#verdicts")
     assert "the report, observation 1" in section.inner_text()
-    assert "The report is what this project began with" in section.locator("> .lede").inner_text()
+    lede = tab.page.locator("#verdicts > .lede")
+    assert "The report is what this project began with" in lede.inner_text()
 
 
 def open_runs(tab):
