@@ -9,10 +9,13 @@ import pytest
 from keras import ops
 from PIL import Image
 
+from nstbench import engine as engines
 from nstbench import networks
 from nstbench.errors import SettingsError, WeightsError
 from nstbench.networks import weights
 from nstbench.pictures import images
+from nstbench.settings import compose
+from nstbench.transfer import problem
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -270,6 +273,17 @@ def test_default_layers_are_the_ends_of_stages():
             "conv5_block3_out",
         ],
     }
+
+
+def test_a_problem_says_which_layers_the_default_ones_are():
+    chosen = compose.resolve(["extractor=resnet50", "weights=random", "size=32"])
+    assert chosen.objective.terms["style"]["layers"] == ["default"]
+    loaded = problem.load(chosen, engines.load("cpu"))
+    defaults = networks.default_layers(loaded.extractor)
+    assert {name: [*layers] for name, layers in loaded.layers.items()} == {
+        **defaults, "variation": [],
+    }  # fmt: skip
+    assert len(defaults["style"]) == 5
 
 
 @pytest.mark.parametrize("name", ["alexnet", "mobilenet_v2", "inception_v3", "efficientnetb0"])

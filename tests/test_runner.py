@@ -43,7 +43,7 @@ def small_problem(monkeypatch):
         picture = images.Picture(settings.content, 0.1 + 0.8 * pixels)
         extractor = SimpleNamespace(weights=SimpleNamespace(source="none", sha256="none"))
         objective = Objective(valley, {"log": ops.convert_to_tensor(log, dtype=engine.dtype)})
-        return problem.Problem(picture, [picture], extractor, objective)
+        return problem.Problem(picture, [picture], extractor, objective, {"content": ("deep",)})
 
     monkeypatch.setattr(problem, "load", load)
 
@@ -98,6 +98,10 @@ def picture(settings):
 def pixels_of(path):
     with Image.open(path) as picture:
         return np.asarray(picture)
+
+
+def test_a_record_says_which_layers_each_term_read(settle):
+    assert runner.run(settle("epochs=1"), Watch()).layers == {"content": ["deep"]}
 
 
 def test_a_run_that_completes(settle):

@@ -42,6 +42,7 @@ def of_problem(settings: Settings, problem: Problem) -> dict[str, Any]:
         "weights": schema.Weights(
             name=settings.weights, source=weights.source, sha256=weights.sha256
         ),
+        "layers": {name: list(layers) for name, layers in problem.layers.items()},
     }
 
 

@@ -144,6 +144,7 @@ class RunRecord(_Model):
     content: Picture
     style: list[Picture]
     weights: Weights
+    layers: dict[str, list[str]] = {}  # that each term read; "default" in `settings` came to these
     machine: dict[str, Any]
     versions: dict[str, str | None]
     load: dict[str, dict[str, Any]] = {}  # "start" and "end": load average, threads, other runs

@@ -1,7 +1,7 @@
 """From settings to one problem: pictures, network, objective and start image."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,16 @@ from nstbench.transfer import objective, terms
 
 @dataclass(frozen=True)
 class Problem:
-    """What the optimizers of a comparison share; `content` and `styles` as the run sees them."""
+    """What the optimizers of a comparison share; `content` and `styles` as the run sees them.
+
+    `layers` are those that each term reads, whether somebody named them or they are the default.
+    """
 
     content: images.Picture
     styles: list[images.Picture]
     extractor: Extractor
     objective: objective.Objective
+    layers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load(settings: Settings, engine: Engine, progress: Progress | None = None) -> Problem:
@@ -73,16 +77,18 @@ def _build(
         wanted = _with_layers(wanted, extractor)
         extractor = networks.scaled(extractor, *content.pixels.shape[:2])
     blend = settings.style_blend or [1.0] * len(styles)
+    chosen = _terms(wanted)
     built = objective.build(
         extractor,
-        _terms(wanted),
+        chosen,
         content.pixels,
         [(style.pixels, weight) for style, weight in zip(styles, blend, strict=True)],
         compile=compile,
         dtype=engine.dtype,
         network_dtype=engine.network_dtype,
     )
-    return Problem(content, styles, extractor, built)
+    layers = {name: tuple(term.layers) for name, (term, _) in chosen.items()}
+    return Problem(content, styles, extractor, built, layers)
 
 
 def _terms(wanted: Mapping[str, dict[str, Any]]) -> dict[str, tuple[terms.Term, float]]:
