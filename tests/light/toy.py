@@ -117,6 +117,7 @@ def load(first, second, progress=None):
         styles=[picture],
         extractor=SimpleNamespace(weights=SimpleNamespace(source="toy", sha256="toy")),
         objective=SimpleNamespace(behaviour=behaviour),
+        layers={},
     )
 
 
