@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVEL = 0.8  # of the bands of best-of-k
+MOST_BANDS = 5  # that lie over one another and can still be told apart
 GREY = "#B8B8B8"
 FAR = -700.0  # the logarithm of nearly nothing, where a band has no lower end
 
@@ -167,7 +168,7 @@ def _bands(axes: "Axes", drawn: Drawn, x: Callable[[Tuned, np.ndarray], np.ndarr
             )  # fmt: skip
     axes.set(yscale="log")
     limits = axes.get_ylim()  # a band may go on down for ever
-    for place, low, high, colour in bands:
+    for place, low, high, colour in bands if len(bands) <= MOST_BANDS else ():
         axes.fill_between(place, low, high, color=colour, alpha=0.1, linewidth=0)
     axes.set(ylim=(limits[0], max(limits[1], 1.0)))
 
@@ -209,7 +210,7 @@ FIGURES = (
     Figure(
         "ecdf", "Targets reached, on pictures that nobody tuned on", "evaluations",
         "share of (problem, target) pairs reached", _ecdf,
-        "The score, beside each name, is the area under the curve. Grey: the reference set.",
+        "The score, beside each name, is the area under the curve. Grey: other references.",
     ),
     Figure(
         "loss", "Loss at the tuned setting", "evaluations", "lowest loss / best known", _loss,
@@ -217,12 +218,12 @@ FIGURES = (
     ),
     Figure(
         "best_of_k", "What tuning brings", TRIALS, RELATIVE, _best_of_k,
-        "Median best of k trials with simultaneous 80 % bands (opda); lower is better.",
+        "Median best of k trials; simultaneous 80 % bands (opda) of up to five; lower is better.",
         lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
     ),
     Figure(
         "best_of_cost", "What tuning costs", "evaluations spent", RELATIVE, _best_of_cost,
-        "Median best of k trials with simultaneous 80 % bands (opda); lower is better.",
+        "Median best of k trials; simultaneous 80 % bands (opda) of up to five; lower is better.",
         lambda drawn: any(len(each.trials) > 2 for each in drawn.searched),
     ),
     Figure(
