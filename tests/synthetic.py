@@ -225,6 +225,7 @@ def record(run: SyntheticRun, epochs: pd.DataFrame) -> dict[str, Any]:
         "content": _picture(run.content, run.size),
         "style": [_picture(run.style, run.size)],
         "weights": {"name": "synthetic", "source": "none", "sha256": run.weights_sha256},
+        "layers": {},
         "machine": {
             "host": run.host,
             "cpu": "Synthetic CPU",

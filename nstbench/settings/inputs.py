@@ -39,8 +39,10 @@ def _check(key: str, name: str, known: tuple[str, ...]) -> None:
 
 @lru_cache
 def _check_out(out: str) -> None:
-    """`out`, or the nearest folder above it that is there, takes a folder; none is left in it."""
+    """An `out` that is not there yet can be made: the nearest folder above it takes one."""
     wanted = Path(out).expanduser().absolute()
+    if wanted.is_dir():  # complete runs in it can be read, whoever may write
+        return
     nearest = next(path for path in (wanted, *wanted.parents) if path.exists())
     try:
         with tempfile.TemporaryDirectory(prefix=".nstbench-", dir=nearest):
