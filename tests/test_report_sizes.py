@@ -49,6 +49,16 @@ def test_too_few_settings_or_other_pictures_say_nothing(tmp_path):
     assert agreements(read(tmp_path).runs, TARGETS) == []
 
 
+def test_a_short_run_shrinks_no_budget_and_takes_no_part(tmp_path):
+    write(tmp_path, 16, SPEEDS)
+    write(tmp_path, 32, SPEEDS)
+    for size in (16, 32):
+        write_run(tmp_path, SyntheticRun("sgd", 1.0, epochs=1, speed=99.0, size=size))
+    [agreement] = agreements(read(tmp_path).runs, TARGETS)
+    assert agreement.competitors == len(SPEEDS)
+    assert agreement.loss == (pytest.approx(1),)
+
+
 def test_settings_that_all_tie_have_no_correlation(tmp_path):
     write(tmp_path, 16, SPEEDS)
     write(tmp_path, 32, [SPEEDS[0]] * len(SPEEDS))

@@ -7,6 +7,7 @@ from pathlib import Path
 from nstbench import hardware
 from nstbench.errors import SettingsError, unknown
 from nstbench.pictures import images
+from nstbench.run.lock import reason
 from nstbench.settings.model import Settings
 
 STARTS = ("content", "noise", "grey")  # of `init`, besides a picture
@@ -48,7 +49,7 @@ def _check_out(out: str) -> None:
         with tempfile.TemporaryDirectory(prefix=".nstbench-", dir=nearest):
             pass
     except OSError as error:
-        raise SettingsError(f"out={out}: cannot write to {nearest}: {error.strerror}") from None
+        raise SettingsError(f"out={out}: cannot write to {nearest}: {reason(error)}") from None
 
 
 def _is_path(name: str) -> bool:

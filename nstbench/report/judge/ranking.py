@@ -74,7 +74,7 @@ def rank(group: Group, margin: float) -> Ranking:
     finished = [run for run in group.runs if run.status.is_final and len(run.epochs)]
     members = [longest(each) for each in compare.competitors(finished, by_schedule=False)]
     budget = common_budget(members)
-    losses = {each.label: _loss(each, budget) for each in members}
+    losses = {each.label: loss_of(each, budget) for each in members}
     lowest = min((loss for loss in losses.values() if loss is not None), default=math.inf)
     leading = {label for label, loss in losses.items() if _leads(loss, lowest, margin)}
     return Ranking(entries_of(members, losses, leading), group, budget)
@@ -147,7 +147,9 @@ def _longest_made(members: Iterable[Competitor]) -> int:
     return max(run.evaluations for each in members for run in each.runs)
 
 
-def _loss(each: Competitor, budget: int) -> float | None:
+def loss_of(each: Competitor, budget: int) -> float | None:
+    """The median over repeats of the lowest loss within the budget: infinite where it diverged,
+    None where too few evaluations were made to say."""
     if _made(each) < budget:
         return None
     losses = [

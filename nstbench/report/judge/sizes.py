@@ -18,7 +18,7 @@ from nstbench.report.data import compare
 from nstbench.report.data.compare import FAMILY, Competitor
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import TargetSettings
-from nstbench.report.judge.ranking import loss_within, method
+from nstbench.report.judge.ranking import common_budget, longest, loss_of, method
 from nstbench.report.judge.targets import Targets, evaluations_to, penalised, targets_of
 
 FEWEST = 4  # competitors that must have run at both sizes: three agree too easily by chance
@@ -61,8 +61,12 @@ def agreements(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Ag
     for by_size in scenes.values():
         if len(by_size) < 2:
             continue
-        budget = min(run.evaluations for several in by_size.values() for run in several)
-        measured = {size: _measured(own, budget, settings) for size, own in by_size.items()}
+        members = {size: _members(own) for size, own in by_size.items()}
+        budget = min(map(common_budget, members.values()))
+        measured = {
+            size: _measured(members[size], budget, targets_of(own, settings))
+            for size, own in by_size.items()
+        }
         pictures = compare.pictures_of(next(iter(by_size.values()))[0].record)
         for small, large in combinations(sorted(measured), 2):
             both = measured[small].keys() & measured[large].keys()
@@ -97,18 +101,18 @@ def _best(measured: Measured) -> Key:
     return min(measured, key=lambda key: measured[key].loss)
 
 
-def _measured(runs: Sequence[RecordedRun], budget: int, settings: TargetSettings) -> Measured:
-    """Medians over the repeats of each competitor at one size."""
-    targets = targets_of(runs, settings)
+def _members(runs: Sequence[RecordedRun]) -> list[Competitor]:
+    return [longest(each) for each in compare.competitors(runs, by_schedule=False)]
+
+
+def _measured(members: Sequence[Competitor], budget: int, targets: Targets | None) -> Measured:
+    """Loss and evaluations of each competitor that made the budget, at one size."""
     if targets is None:
         return {}
-    members = compare.competitors(runs, by_schedule=False)
     return {
-        (*method(each), each.first.lr): _Measured(
-            float(np.median([loss_within(run, budget) for run in each.runs])),
-            _evaluations(each, targets),
-        )
+        (*method(each), each.first.lr): _Measured(loss, _evaluations(each, targets))
         for each in members
+        if (loss := loss_of(each, budget)) is not None
     }
 
 
