@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from nstbench.errors import SettingsError
 from nstbench.speed import __main__ as command
-from nstbench.speed import goals, measure, options, output, plan, record, remote, worker
+from nstbench.speed import goals, measure, options, output, peers, plan, record, remote, worker
 from nstbench.speed.goals import Fresh, Session
 from nstbench.speed.options import Goal
 from nstbench.speed.peers import Competitor, Missing, Task
@@ -442,3 +443,22 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "results/speed" in done.stdout
+
+
+def test_every_evaluation_is_waited_for():
+    # JAX returns before it has computed, and waits for nothing that nobody holds.
+    class Result:
+        pass
+
+    pending, computed = [], []
+
+    def evaluation(images):
+        result = Result()
+        pending.append(weakref.ref(result))
+        return result
+
+    def wait():
+        computed.append(sum(result() is not None for result in pending))
+
+    peers.evaluate_each(evaluation, None, 3, wait)
+    assert computed == [1, 1, 1]

@@ -69,9 +69,7 @@ def nstbench(settings, engine) -> Competitor:
 
     def evaluate(count):
         with engine.scope():
-            for _ in range(count):
-                evaluation(images)
-            engine.synchronise()
+            evaluate_each(evaluation, images, count, engine.synchronise)
 
     def step(count):
         with engine.scope():
@@ -84,6 +82,18 @@ def nstbench(settings, engine) -> Competitor:
         return float(values.loss[0]), gradient[0]
 
     return Competitor(evaluate, step, check)
+
+
+def evaluate_each(evaluation, images, count: int, wait) -> None:
+    """Evaluate `count` times, one after the other, and wait for each.
+
+    A backend may still be computing what it has returned: JAX waits for nothing that nobody holds,
+    and lets evaluations that do not depend on each other overlap.
+    """
+    for _ in range(count):
+        result = evaluation(images)
+        wait()
+        del result
 
 
 def _keras_features(task: Task):
