@@ -452,7 +452,7 @@ def test_every_evaluation_is_waited_for():
 
     pending, computed = [], []
 
-    def evaluation(images):
+    def evaluation():
         result = Result()
         pending.append(weakref.ref(result))
         return result
@@ -460,5 +460,5 @@ def test_every_evaluation_is_waited_for():
     def wait():
         computed.append(sum(result() is not None for result in pending))
 
-    peers.evaluate_each(evaluation, None, 3, wait)
+    peers.repeated(evaluation, wait)(3)
     assert computed == [1, 1, 1]

@@ -204,13 +204,8 @@ def products(side: int, engine) -> dict[str, Callable[[int], None]]:
     with engine.scope():
         tensor = ops.convert_to_tensor(a)
 
-    def backend(count):
-        with engine.scope():
-            for _ in range(count):
-                ops.matmul(tensor, tensor)
-            engine.synchronise()
-
-    found = {"keras.ops": backend}
+    product = peers.repeated(lambda: ops.matmul(tensor, tensor), engine.synchronise, engine.scope)
+    found = {"keras.ops": product}
     if engine.devices() != ["CPU"]:
         return found
     found["numpy"] = peers.repeated(lambda: a @ a, peers.nothing)

@@ -7,6 +7,7 @@ what the name says, and nothing imports the backend of another.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,6 @@ def nstbench(settings, engine) -> Competitor:
         adam = find.create(settings.optimizer, settings.lr, None, engine)
         descent = minimise.create(engine, posed, start, adam)
 
-    def evaluate(count):
-        with engine.scope():
-            evaluate_each(evaluation, images, count, engine.synchronise)
-
     def step(count):
         with engine.scope():
             descent.advance(count)
@@ -81,19 +78,8 @@ def nstbench(settings, engine) -> Competitor:
             values, gradient = engine.to_numpy(evaluation(images))
         return float(values.loss[0]), gradient[0]
 
+    evaluate = repeated(lambda: evaluation(images), engine.synchronise, engine.scope)
     return Competitor(evaluate, step, check)
-
-
-def evaluate_each(evaluation, images, count: int, wait) -> None:
-    """Evaluate `count` times, one after the other, and wait for each.
-
-    A backend may still be computing what it has returned: JAX waits for nothing that nobody holds,
-    and lets evaluations that do not depend on each other overlap.
-    """
-    for _ in range(count):
-        result = evaluation(images)
-        wait()
-        del result
 
 
 def _keras_features(task: Task):
@@ -315,13 +301,23 @@ def _torch(task: Task) -> tuple[Any, str]:
     return torch, "cuda" if task.accelerator else "cpu"
 
 
-def repeated(call: Callable[[], Any], wait: Callable[[], Any]) -> Callable[[int], None]:
-    """A function of n that makes n calls and waits for the device."""
+def repeated(
+    call: Callable[[], Any],
+    wait: Callable[[], Any],
+    scope: Callable[[], AbstractContextManager] = nullcontext,
+) -> Callable[[int], None]:
+    """A function of n that makes n calls within a `scope` and waits for the device after each.
+
+    What a call returns may still be computed. It is held until then, for JAX waits for nothing that
+    nobody holds, and would let calls that do not depend on each other overlap.
+    """
 
     def calls(count: int) -> None:
-        for _ in range(count):
-            call()
-        wait()
+        with scope():
+            for _ in range(count):
+                result = call()
+                wait()
+                del result
 
     return calls
 
