@@ -5,14 +5,15 @@ benchmark can be killed at any moment and started again.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Protocol
 
@@ -91,11 +92,11 @@ class Worker:
 
     def _started(self) -> subprocess.Popen:
         if self._process is None or self._process.poll() is not None:
-            cores = [] if self._cores is None else map(str, self._cores)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "nstbench.benchmark.worker", *cores],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
+            with _on(self._cores):
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "nstbench.benchmark.worker"],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                )  # fmt: skip
         return self._process
 
 
@@ -214,6 +215,24 @@ def problem_of(run: Run) -> tuple:
     """Equal for runs that share network, pictures and compiled steps."""
     settings = run.settings
     return settings.content, settings.style, settings.size, settings.extractor.name
+
+
+@contextmanager
+def _on(cores: Sequence[int] | None) -> Iterator[None]:
+    """What this thread starts meanwhile may use these cores alone, from its first instruction.
+
+    NumPy, too, makes as many threads as there are cores when it is loaded: too many on fewer cores
+    wait for each other by turning round.
+    """
+    if cores is None or not hasattr(os, "sched_setaffinity"):  # macOS has none
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _leave(process: subprocess.Popen) -> None:

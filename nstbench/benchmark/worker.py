@@ -1,8 +1,7 @@
 """The process that stays: runs come in as lines of JSON, answers go out as lines of JSON.
 
-Started by `carry.Worker` with the numbers of the cores that it may use, where not all. It ends with
-its input, so no run goes on for nobody; the run under way is finished first, or interrupted by
-SIGINT and SIGTERM as every run is.
+Started by `carry.Worker`. It ends with its input, so no run goes on for nobody; the run under way
+is finished first, or interrupted by SIGINT and SIGTERM as every run is.
 """
 
 import json
@@ -33,7 +32,6 @@ class _Log(Silent):
 def main() -> int:
     """Carry out one run after the other until the input ends."""
     answers = _answers()
-    _keep_to(list(map(int, sys.argv[1:])))
     with quiet_start():
         from nstbench.run.kept import Kept
     kept = Kept()
@@ -65,12 +63,6 @@ def carry_out(arguments: Sequence[str], kept: Any) -> tuple[str, str | None]:
             return "failed", str(error)
         except Exception as error:  # an optimizer from anywhere may raise anything
             return "failed", " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _keep_to(cores: list[int]) -> None:
-    """Before a framework is loaded, which makes as many threads as it may use cores."""
-    if cores and hasattr(os, "sched_setaffinity"):  # macOS has none
-        os.sched_setaffinity(0, cores)
 
 
 def _answers() -> TextIO:
