@@ -5,9 +5,10 @@ import importlib.util
 import re
 from pathlib import Path
 
-from nstbench.networks.weights.layers import NETWORKS
+from nstbench.networks.weights.layers import NETWORKS, shapes
 
 DEFAULT_LAYERS = "default"  # in a term's `layers`: those that suit the network
+ALEXNET_POOLS = {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}  # what follows which
 
 
 @functools.cache
@@ -32,3 +33,19 @@ def is_application(name: str) -> bool:
 def plain(name: str) -> str:
     """A network's name in lower case without underscores: mobilenet_v2 is MobileNetV2."""
     return name.lower().replace("_", "")
+
+
+def layer_names(network: str) -> tuple[str, ...]:
+    """The layers of a network whose weights are read here, from the image upwards.
+
+    `block1_conv1.pre` comes before the ReLU, `block1_conv1` behind it. Empty for other networks,
+    whose layers are known when they are built.
+    """
+    if network not in NETWORKS:
+        return ()
+    convolutions = shapes(network)
+    last = {name.partition("_")[0]: name for name in convolutions}  # of each VGG's block
+    pools = {name: f"{block}_pool" for block, name in last.items()}
+    pools = ALEXNET_POOLS if network == "alexnet" else pools
+    following = ((f"{name}.pre", name, pools.get(name)) for name in convolutions)
+    return tuple(name for names in following for name in names if name)

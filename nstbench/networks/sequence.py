@@ -12,9 +12,11 @@ from keras import ops
 from nstbench.engine import kernels
 from nstbench.engine.kernels import Fast
 from nstbench.networks.extractor import Extractor, Origin
+from nstbench.networks.names import layer_names
 from nstbench.networks.weights import CAFFE, TORCHVISION, NetworkWeights
 
 Step = Callable[[Any, Mapping], Any]  # (tensor, parameters) -> tensor
+Convolution = Callable[[Any, Mapping], Any]  # (tensor, arrays of its layer) -> tensor
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # BGR, of ImageNet, on 0..255
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, of ImageNet, on 0..1
@@ -63,12 +65,21 @@ def sequence(
     return Extractor(loaded.network, origin, parameters, tuple(steps), compute, defaults)
 
 
-def convolution(name: str, convolve: Callable[[Any, Mapping], Any]) -> dict[str, Step]:
-    """The two steps of a layer: `name.pre`, then `name` behind its ReLU."""
-    return {
-        f"{name}.pre": lambda x, parameters: convolve(x, parameters[name]),
-        name: lambda x, parameters: ops.relu(x),
-    }
+def steps_to(
+    network: str, pool: Callable[[Any], Any], first: Convolution = kernels.conv2d
+) -> dict[str, Step]:
+    """The step to each layer of `network`; its first convolution is `first`."""
+    layers = layer_names(network)
+
+    def step(layer: str) -> Step:
+        name = layer.removesuffix(".pre")
+        convolve = first if layer == layers[0] else kernels.conv2d
+        if layer != name:
+            return lambda x, parameters: convolve(x, parameters[name])
+        activate = pool if "pool" in layer else ops.relu
+        return lambda x, parameters: activate(x)
+
+    return {layer: step(layer) for layer in layers}
 
 
 def _caffe(image):

@@ -4,14 +4,12 @@ K. Simonyan & A. Zisserman, "Very deep convolutional networks", 2014, table 1, D
 Keras's names: block1_conv1 ... block5_pool.
 """
 
-from typing import Any
-
 from nstbench import errors, outside
 from nstbench.engine import kernels
 from nstbench.engine.kernels import Fast
 from nstbench.networks import weights
 from nstbench.networks.extractor import Extractor, Request
-from nstbench.networks.sequence import Step, convolution, sequence
+from nstbench.networks.sequence import sequence, steps_to
 from nstbench.networks.weights import NetworkWeights
 
 POOLINGS = {"max": kernels.max_pool, "avg": kernels.avg_pool}
@@ -31,20 +29,8 @@ def build(request: Request) -> Extractor:
         raise errors.unknown(f"extractor.pooling of {request.name}", pooling, POOLINGS)
     loaded = weights.load(request.name, request.weights, request.progress, request.seed)
     fast = _fast_layers(loaded, request.pixels) if request.kernels == "fast" else {}
-    return sequence(loaded, _steps(loaded, POOLINGS[pooling]), fast, request.taps, DEFAULTS)
-
-
-def _steps(loaded: NetworkWeights, pool: Any) -> dict[str, Step]:
-    """Every block ends with a pool."""
-    blocks: dict[str, list[str]] = {}
-    for name in loaded.layers:
-        blocks.setdefault(name.partition("_")[0], []).append(name)
-    steps: dict[str, Step] = {}
-    for block, names in blocks.items():
-        for name in names:
-            steps |= convolution(name, kernels.conv2d)
-        steps[f"{block}_pool"] = lambda x, parameters: pool(x)
-    return steps
+    steps = steps_to(request.name, POOLINGS[pooling])
+    return sequence(loaded, steps, fast, request.taps, DEFAULTS)
 
 
 def _fast_layers(loaded: NetworkWeights, pixels: int) -> dict[str, Fast]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nstbench import hardware
 from nstbench.errors import SettingsError, unknown
+from nstbench.networks.names import DEFAULT_LAYERS, layer_names
 from nstbench.pictures import images
 from nstbench.run.lock import reason
 from nstbench.settings.model import Settings
@@ -14,8 +15,8 @@ STARTS = ("content", "noise", "grey")  # of `init`, besides a picture
 
 
 def check(settings: Settings) -> None:
-    """Raise `SettingsError`, in one line, for a picture or weights that are not there, a device
-    that nobody has, and a folder that cannot be written to."""
+    """Raise `SettingsError`, in one line, for a picture or weights that are not there, a layer
+    that the network lacks, a device that nobody has, and a folder that cannot be written to."""
     hardware.check(settings.device)
     _check_out(settings.out)
     pictures = (*images.builtin_contents(), *images.builtin_styles())
@@ -28,6 +29,18 @@ def check(settings: Settings) -> None:
             images.check(name, settings.size, settings.keep_aspect)
     if _is_path(settings.weights):
         _check("weights", settings.weights, ())
+    _check_layers(settings)
+
+
+def _check_layers(settings: Settings) -> None:
+    """Of a network that only its framework knows, the objective's layers are looked at later."""
+    network = settings.extractor.name
+    if not (known := layer_names(network)):
+        return
+    for term in settings.objective.terms.values():
+        for layer in term.get("layers", ()):
+            if layer not in (*known, DEFAULT_LAYERS):
+                raise unknown(f"layer of {network}", layer, known)
 
 
 def _check(key: str, name: str, known: tuple[str, ...]) -> None:
