@@ -136,6 +136,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words)
         ["lr=0.1,0.2"],
         ["size=999999999"],
         ["objective.style.layers=[block9_conv1]"],
+        ["visualize", "features", "layer=block9_conv1"],
         ["optimizer=./no.py:Mine"],
         ["optimizer=nowhere.Adam"],
         ["device=cuda"],

@@ -1,6 +1,7 @@
 """What the settings name has to be there: seen before a framework is loaded."""
 
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,18 +30,19 @@ def check(settings: Settings) -> None:
             images.check(name, settings.size, settings.keep_aspect)
     if _is_path(settings.weights):
         _check("weights", settings.weights, ())
-    _check_layers(settings)
-
-
-def _check_layers(settings: Settings) -> None:
-    """Of a network that only its framework knows, the objective's layers are looked at later."""
-    network = settings.extractor.name
-    if not (known := layer_names(network)):
-        return
     for term in settings.objective.terms.values():
-        for layer in term.get("layers", ()):
-            if layer not in (*known, DEFAULT_LAYERS):
-                raise unknown(f"layer of {network}", layer, known)
+        check_layers(settings.extractor.name, term.get("layers", ()))
+
+
+def check_layers(network: str, layers: Iterable[str]) -> None:
+    """Raise `SettingsError` for a layer that `network` lacks, where its layers are known already.
+
+    Those of `keras.applications` are known when the model is built.
+    """
+    known = layer_names(network)
+    for layer in layers:
+        if known and layer not in (*known, DEFAULT_LAYERS):
+            raise unknown(f"layer of {network}", layer, known)
 
 
 def _check(key: str, name: str, known: tuple[str, ...]) -> None:

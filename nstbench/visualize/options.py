@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nstbench import errors
 from nstbench.files import conf_dir
-from nstbench.settings import compose, hints, values
+from nstbench.settings import compose, hints, inputs, values
 from nstbench.settings.model import Settings
 
 
@@ -23,6 +23,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     settings: list[str] = []
 
+    def named_layers(self) -> Sequence[str]:
+        return ()
+
 
 class Features(Options):
     """`features`: `count` channels of `layer` from channel `first` on."""
@@ -30,6 +33,9 @@ class Features(Options):
     layer: str | None
     first: Annotated[int, Field(ge=0)]
     count: Annotated[int, Field(ge=1)]
+
+    def named_layers(self) -> Sequence[str]:
+        return () if self.layer is None else (self.layer,)
 
 
 class Reconstruct(Options):
@@ -42,6 +48,9 @@ class Reconstruct(Options):
     poolings: Annotated[list[str], Field(min_length=1)]
     steps: Annotated[int, Field(ge=1)]
     term: dict[str, Any]
+
+    def named_layers(self) -> Sequence[str]:
+        return self.layers or ()
 
 
 OPTIONS: Mapping[str, type[Options]] = MappingProxyType(
@@ -58,7 +67,8 @@ OPTIONS: Mapping[str, type[Options]] = MappingProxyType(
 def resolve(command: str, arguments: Sequence[str]) -> tuple[Any, Settings]:
     """The command's own options and the main settings, from `name=value` arguments.
 
-    Raises `SettingsError`, in one line, for an unknown name or a value of the wrong kind.
+    Raises `SettingsError`, in one line, for an unknown name or a value of the wrong kind, and for
+    what is not there as far as that is seen without a framework.
     """
     own_names = set(OPTIONS[command].model_fields) - {"settings"}
     own, rest = {}, []
@@ -74,7 +84,10 @@ def resolve(command: str, arguments: Sequence[str]) -> tuple[Any, Settings]:
         options = OPTIONS[command].model_validate(OmegaConf.to_container(defaults) | own)
     except ValidationError as error:
         raise hints.invalid(error) from None
-    return options, compose.resolve([*options.settings, *rest])
+    settings = compose.resolve([*options.settings, *rest])
+    inputs.check(settings)
+    inputs.check_layers(settings.extractor.name, options.named_layers())
+    return options, settings
 
 
 def _check_name(key: str, own_names: set[str]) -> None:
