@@ -212,6 +212,9 @@ def test_the_reference_set_comes_back_and_places_a_newcomer(tiny, monkeypatch, t
     few = order[:1]
     output.write(tmp_path, tiny, each[:1], few, fresh, [best, worst])  # the others in grey
     assert (tmp_path / "ecdf.svg").is_file()
+    page = output.text(tiny, each[:1], few, fresh, [best])
+    assert "Adam: place 2 beside 1 of the reference set: below L-BFGS" in page
+    assert "Leading group" not in page  # one that is alone leads nobody
 
 
 def test_a_run_that_failed_reaches_nothing(tiny, monkeypatch):
@@ -276,7 +279,7 @@ def test_seconds_are_evaluations_times_what_cost_measured(tiny, monkeypatch, tmp
     keep("here", problem, 0.05, **facts)
     costs = seconds.per_evaluation(tmp_path, found)
     assert costs == {"adam": 0.05}
-    page = output.text(tiny, each, order, fresh, costs)
+    page = output.text(tiny, each, order, fresh, seconds=costs)
     _, table = page.split("in seconds")
     (row,) = [line for line in table.splitlines() if line.startswith("| Adam")]
     adam = next(one for one in order if one.name == "adam")

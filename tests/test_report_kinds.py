@@ -18,6 +18,7 @@ from synthetic import SyntheticRun, suite, table1, write_runs
 from nstbench.errors import SettingsError
 from nstbench.report.data import scores
 from nstbench.report.figures import scored
+from nstbench.report.page import scored as words
 from nstbench.report.page.embed import Album
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -106,8 +107,12 @@ def test_a_newcomer_stands_before_the_frozen_reference_set(tmp_path):
     document["optimizers"] = {first: document["optimizers"][first]}
     document["leaders"] = [first]
     (tmp_path / "scores.json").write_text(json.dumps(document))
-    plot = scored.ecdf(scores.read(tmp_path))
+    newcomer = scores.read(tmp_path)
+    plot = scored.ecdf(newcomer)
     assert [series.family for series in plot.series[:-1]] == ["reference set"] * len(rest)
+    label = newcomer.optimizers[first].label
+    assert words.headline(newcomer) == f"{label} on benchmark tiny"  # alone, it leads nobody
+    assert f"It takes place 1 beside {len(rest)} of the reference set" in words.answer(newcomer)
 
 
 @pytest.mark.parametrize("text", ["{", '{"format": 1}', "[]"])

@@ -163,7 +163,7 @@ def _benchmark(request: Request) -> None:
     archived = reference.load(request.reference_file, request.benchmark)
     costs = seconds.per_evaluation(request.out.parents[1], request.competitors)
     output.write(request.out, request.benchmark, tuned, standings, chosen, archived, costs)
-    print(output.text(request.benchmark, tuned, standings, chosen, costs), end="")
+    print(output.text(request.benchmark, tuned, standings, chosen, archived, costs), end="")
     print(f"{request.out}\nTo see it as a page:\n  {given.typed('report', str(request.out))}")
 
 

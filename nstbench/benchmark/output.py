@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nstbench.benchmark import best_of, standing
+from nstbench.benchmark import best_of, reference, standing
 from nstbench.benchmark.instances import Benchmark
 from nstbench.benchmark.reference import Archived
 from nstbench.benchmark.scoring import FixedTarget
@@ -40,7 +40,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     whole = document(benchmark, tuned, standings, targets)
     _publish(folder / "scores.json", json.dumps(whole, indent=1) + "\n")
-    _publish(folder / "report.md", text(benchmark, tuned, standings, targets, seconds))
+    _publish(folder / "report.md", text(benchmark, tuned, standings, targets, archived, seconds))
     from nstbench.benchmark import figures
 
     figures.draw(folder, benchmark, tuned, standings, archived)
@@ -73,16 +73,24 @@ def text(
     tuned: Sequence[Tuned],
     standings: Sequence[Standing],
     targets: TargetSet,
+    archived: Sequence[Archived] = (),
     seconds: Mapping[str, float] = NO_SECONDS,
 ) -> str:
-    """The tables, as Markdown."""
+    """The tables, as Markdown; newcomers are placed beside the `archived`."""
     of = {each.competitor.name: each for each in tuned}
-    order, leaders = ranked(standings), standing.leaders(standings)
-    rows = [(each, of[each.name]) for each in order]
+    rows = [(each, of[each.name]) for each in ranked(standings)]
+    leaders = standing.leaders(standings) if len(rows) > 1 else []
+    labels = [of[name].competitor.label for name in leaders]
+    known = {each.name for each in archived}
+    newcomers = [(s, each) for s, each in rows if known and s.name not in known]
     parts = [
         f"# {benchmark.name}: {benchmark.description}\n",
         "" if targets.frozen else f"{WEAKNESS}\n",
-        f"Leading group: {', '.join(of[name].competitor.label for name in leaders)}.\n",
+        f"Leading group: {', '.join(labels)}.\n" if labels else "",
+        *(
+            f"{each.competitor.label}: {reference.place(stands.score.value, archived)}.\n"
+            for stands, each in newcomers
+        ),
         markdown(_SCORES, [_score_row(*row, leaders) for row in rows]),
         "\nLowest loss after so many evaluations, in multiples of the best known; median of runs\n",
         markdown(

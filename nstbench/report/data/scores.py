@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nstbench.benchmark import instances, reference
 from nstbench.errors import SettingsError
 from nstbench.report.data.presets import Preset
 
@@ -120,3 +121,16 @@ def read(results: Path) -> Scores | None:
     if scores.format > FORMAT:
         raise SettingsError(f"{path} is of a newer format, {scores.format}; update nstbench")
     return scores
+
+
+def archived(scores: Scores) -> list[reference.Archived]:
+    """The frozen reference set of a benchmark that comes with the package, without those that were
+    measured here."""
+    terms = scores.benchmark
+    try:
+        known = instances.load(terms.name)
+        frozen = reference.load(reference.location(instances.find(terms.name)), known)
+    except SettingsError:
+        return []
+    alike = (known.levels, known.bounds) == (terms.levels, terms.bounds)
+    return [each for each in frozen if alike and each.name not in scores.optimizers]

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from nstbench.benchmark import best_of, instances, reference, scoring
-from nstbench.errors import SettingsError
+from nstbench.benchmark import best_of, scoring
 from nstbench.notation import number
-from nstbench.report.data.scores import Scored, Scores, Trial
+from nstbench.report.data.scores import Scored, Scores, Trial, archived
 from nstbench.report.figures.looks import REFERENCE
 from nstbench.report.figures.plots import Curve, Plot, Series, plain
 
@@ -33,7 +32,7 @@ def ecdf(scores: Scores) -> Plot:
             f"{old.label} (reference) {number(old.score, 3)}", REFERENCE,
             {"evaluations": _curve(*curve(old.hits))}, family="reference set",
         )
-        for old in _archived(scores)
+        for old in archived(scores)
     ]  # fmt: skip
     here = _series(
         scores, "evaluations", lambda each: curve(map(_numbers, each.hits)),
@@ -169,16 +168,3 @@ def _best_of(trials: tuple[Trial, ...]) -> Curve:
         plain(np.exp(np.maximum(found.low, floor))),
         plain(np.exp(found.high)),
     )
-
-
-def _archived(scores: Scores) -> list[reference.Archived]:
-    """The frozen reference set of a benchmark that comes with the package, without those that were
-    measured here."""
-    terms = scores.benchmark
-    try:
-        known = instances.load(terms.name)
-        frozen = reference.load(reference.location(instances.find(terms.name)), known)
-    except SettingsError:
-        return []
-    alike = (known.levels, known.bounds) == (terms.levels, terms.bounds)
-    return [each for each in frozen if alike and each.name not in scores.optimizers]

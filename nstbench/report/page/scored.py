@@ -1,7 +1,8 @@
 """The answer of a benchmark in a few sentences."""
 
+from nstbench.benchmark import reference
 from nstbench.notation import count, listed, number
-from nstbench.report.data.scores import Scores
+from nstbench.report.data.scores import Scores, archived
 
 MEANING = (
     "The score is the area under the curve of targets reached over log evaluations: 1 where every "
@@ -10,8 +11,10 @@ MEANING = (
 
 
 def headline(scores: Scores) -> str:
-    """Who leads: "L-BFGS leads benchmark small"."""
+    """Who leads: "L-BFGS leads benchmark small"; one that is alone leads nobody."""
     labels = _leaders(scores)
+    if len(scores.optimizers) == 1:
+        return f"{labels[0]} on benchmark {scores.benchmark.name}"
     lead = "lead" if len(labels) > 1 else "leads"
     first = listed(labels) if len(labels) < 4 else f"{labels[0]} and {len(labels) - 1} more"
     return f"{first} {lead} benchmark {scores.benchmark.name}"
@@ -21,13 +24,15 @@ def answer(scores: Scores) -> str:
     """The best score with its interval, who cannot be told from it, and what it means."""
     first, terms = next(iter(scores.optimizers.values())), scores.benchmark
     low, high = first.interval
-    optimizers = count(len(scores.optimizers), "optimizer")
     pairs = count(len(terms.score.pairs), "pair")
+    several = len(scores.optimizers)
+    among = f", the highest of {several} optimizers" if several > 1 else ""
     sentences = [
-        f"{first.label} scores {first.score:.3f} ({low:.3f} to {high:.3f}), the highest of "
-        f"{optimizers}, on {pairs} of pictures that nobody tuned on, within "
-        f"{number(terms.horizon)} evaluations."
+        f"{first.label} scores {first.score:.3f} ({low:.3f} to {high:.3f}){among}, on {pairs} of "
+        f"pictures that nobody tuned on, within {number(terms.horizon)} evaluations."
     ]
+    if several == 1 and (known := archived(scores)):
+        sentences.append(f"It takes {reference.place(first.score, known)}.")
     labels = _leaders(scores)
     if len(labels) > 1:
         sentences.append(f"Not told apart from it by a paired test: {listed(labels[1:])}.")
