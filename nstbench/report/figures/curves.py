@@ -28,7 +28,7 @@ from nstbench.report.figures.plots import (
 )
 from nstbench.report.judge.ranking import Ranking, common_budget, loss_within, rank
 from nstbench.report.judge.ranking import longest as longest_of
-from nstbench.report.judge.targets import targets_of
+from nstbench.report.judge.targets import Target, targets_of
 from nstbench.run.schema import Status
 
 AXES = {  # axis -> (column of epochs.csv, label); the first is shown first
@@ -180,7 +180,7 @@ def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
         places = {run.id: place for place, member in enumerate(best) for run in member.runs}
         members.sort(key=lambda member: places[member.first.id])
         own = targets_of(ranking.group.runs, settings)
-        levels = tuple(Level(target.loss, target.name) for target in own.targets) if own else ()
+        levels = _levels(own.targets) if own else ()
         note = (
             f"Each optimizer at the rate with the lowest loss within {ranking.budget} evaluations."
         )
@@ -190,6 +190,12 @@ def races(rankings: Iterable[Ranking], settings: TargetSettings) -> list[Plot]:
         plot = replace(plot, notes=(note, *plot.notes), **look)
         plots.append(of_problem(plot, ranking.group))
     return plots
+
+
+def _levels(targets: Sequence[Target]) -> tuple[Level, ...]:
+    """Lines of targets, the name of the lowest below its own: two are often close together."""
+    *others, lowest = {target.loss: target.name for target in targets}.items()
+    return (*(Level(*other) for other in others), Level(*lowest, below=bool(others)))
 
 
 def rankings(runs: Iterable[RecordedRun], margin: float) -> list[Ranking]:

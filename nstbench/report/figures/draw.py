@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 OF_PICTURES = ("png", "pdf")  # an SVG of pictures is no smaller and no sharper
 WIDTH, HEIGHT, BESIDE = 6.4, 4.3, 1.9  # inches; BESIDE is added for a legend beside the axes
+LEFT = 0.8  # inches beside the axes: a number of six digits and the axis's name
 SHEET_WIDTH = 7.2
 LONGEST, WITHOUT_SHRINKING = 24, 17  # letters of a name beside the axes
 LETTER = 0.064  # inches: a wide letter of a caption
@@ -113,8 +114,9 @@ def _(boxes: Boxes, folder: Path, looks: Mapping[str, Look], axes: Sequence[str]
 def _box(beside: bool, lines: int) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of the axes, in shares of the figure."""
     bottom = 0.135 + 0.033 * lines
-    width = 0.87 * WIDTH / (WIDTH + BESIDE) if beside else 0.87
-    return 0.105 if not beside else 0.085, bottom, width, (0.9 if beside else 0.85) - bottom
+    whole = WIDTH + BESIDE * beside
+    left, right = LEFT / whole, 0.98 * WIDTH / whole
+    return left, bottom, right - left, (0.9 if beside else 0.85) - bottom
 
 
 def number_ticks(*axes: "Axis") -> None:
@@ -169,10 +171,13 @@ def _draw_levels(axes: "Axes", plot: Plot) -> None:
     for level in plot.levels:
         axes.axhline(level.value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
         place = {"xy": (0.01, level.value), "xycoords": ("axes fraction", "data")}  # curves fall
-        look = {"fontsize": 7.5, "color": "#444444", "ha": "left", "va": "bottom"}
-        axes.annotate(
-            plain_text(level.label), **place, xytext=(0, 1.5), textcoords="offset points", **look
+        side = (
+            {"va": "top", "xytext": (0, -1.5)}
+            if level.below
+            else {"va": "bottom", "xytext": (0, 1.5)}
         )
+        look = {"fontsize": 7.5, "color": "#444444", "ha": "left", "textcoords": "offset points"}
+        axes.annotate(plain_text(level.label), **place, **look, **side)
 
 
 def _legend(axes: "Axes", beside: bool, entries: int) -> None:

@@ -293,7 +293,7 @@ def _level(level: Level, start: float, end: float) -> dict[str, Any]:
         "x": [start, end],
         "y": [level.value, level.value],
         "text": [level.label, ""],
-        "textposition": "top right",
+        "textposition": "bottom right" if level.below else "top right",
         "textfont": {"color": GREY},
         "line": {"color": GREY, "width": 1, "dash": "2px,3px"},
         "hoverinfo": "skip",

@@ -46,10 +46,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line with a name: a target, or the place where diverged runs are shown."""
+    """A horizontal line with a name: a target, or the place where diverged runs are shown.
+
+    The name stands above the line, or `below` it, where that of a close one above would be.
+    """
 
     value: float
     label: str
+    below: bool = False
 
 
 @dataclass(frozen=True)

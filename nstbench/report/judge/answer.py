@@ -84,5 +84,5 @@ def _rates(ranked: Ranked) -> list[str]:
 
 def _rate(entry: Entry) -> str:
     run = entry.competitor.first
-    edge = ", at the edge of them" if entry.at_edge else ""
+    edge = ", at the edge of them" if entry.at_edge and len(entry.rates) > 2 else ""
     return f"{run.optimizer}'s best rate is {setting(run.lr)} of {len(entry.rates)} tried{edge}."
