@@ -19,9 +19,15 @@ from nstbench.settings import inputs
 from nstbench.sweep import launchers, live, preview, summary
 from nstbench.sweep import plan as planning
 from nstbench.sweep.plan import Plan, Run, launch_order
-from nstbench.sweep.supervise import ELSEWHERE, GRACE_S, Outcome, is_complete, mark_failed
+from nstbench.sweep.supervise import (
+    ELSEWHERE,
+    GRACE_S,
+    NOT_STARTED,
+    Outcome,
+    is_complete,
+    mark_failed,
+)
 
-NOT_STARTED = "not started"
 CONTINUED = (Status.INTERRUPTED, NOT_STARTED)  # what a broken launcher leaves that can go on
 LAUNCHES = 3  # a launcher that breaks more often will go on breaking
 POLL_S = 0.5  # between two looks at a run that another process has

@@ -1,4 +1,4 @@
-"""The table at the end of a sweep: every run, the lowest loss first, and the next command."""
+"""The table at the end of a sweep, the lowest loss first, and the next command."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from nstbench.notation import count, number
 from nstbench.run.record import read_record, start_loss
 from nstbench.run.schema import RunRecord, Status
 from nstbench.sweep.plan import Run, own_settings
-from nstbench.sweep.supervise import Outcome
+from nstbench.sweep.supervise import NOT_STARTED, Outcome
 
 WIDTH = 160  # columns where there is no terminal
 FINAL = (Status.COMPLETED, Status.DIVERGED)
@@ -46,7 +46,8 @@ def show(outcomes: Sequence[tuple[Run, Outcome]], again: Sequence[str]) -> None:
     width = None if Console().is_terminal else WIDTH
     console = Console(width=width, markup=False, highlight=False)
     rows = sorted((_row(run, outcome) for run, outcome in outcomes), key=lambda row: row.rank)
-    console.print(_table(rows))
+    if begun := [row for row in rows if row.outcome.status != NOT_STARTED or row.outcome.error]:
+        console.print(_table(begun))
     counts = Counter(row.outcome.status for row in rows)
     console.print(", ".join(f"{n} {status}" for status, n in counts.items()))
     for line in [*_timings(rows), *_next(rows, again)]:

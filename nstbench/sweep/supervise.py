@@ -28,6 +28,7 @@ from nstbench.sweep.plan import Run
 
 GRACE_S = 30.0  # from the request to stop to the kill: a checkpoint
 ELSEWHERE = "running elsewhere"  # another process has the run: neither done nor failed
+NOT_STARTED = "not started"
 LOG_TAIL = 15  # lines of the log that a failed run's record keeps
 # What TensorFlow's C++ side says of its own before its log level counts.
 GREETING = re.compile(r"[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl")
@@ -36,7 +37,7 @@ TAKEN = 75  # a worker's exit code where another process has its run
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run of a sweep ended: a `Status`, or `ELSEWHERE`."""
+    """How one run of a sweep ended: a `Status`, `ELSEWHERE` or `NOT_STARTED`."""
 
     directory: Path
     status: str

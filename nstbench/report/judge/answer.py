@@ -28,12 +28,12 @@ def answer(ranking: Ranking, margin: float) -> str:
     first = leading[0]
     sentences = [
         f"Of {_compared(ranking)} on {ranking.group.pictures}, {first.competitor.label} reaches "
-        f"the lowest loss within {ranking.budget} evaluations ({number(first.loss)})."
+        f"the lowest loss within {count(ranking.budget, 'evaluation')} ({number(first.loss)})."
     ]
     names = [entry.competitor.label for entry in leading]
     if len(names) > 1:
         sentences.append(f"Leading group, within {100 * margin:g} %: {listed(names)}.")
-    else:
+    elif len(ranking.entries) > 1:
         sentences.append(f"No other comes within {100 * margin:g} % of it.")
     return " ".join([*sentences, *_rates(ranking)])
 
