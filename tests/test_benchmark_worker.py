@@ -36,14 +36,12 @@ def carry(out, arguments, given=None):
 
 CHOICES = (
     ("optimizer=adam", "lr=0.02"),
-    ("optimizer=adam", "lr=0.5"),
-    ("optimizer=adam", "lr=0.02", "optimizer.beta_1=0.5"),
+    ("optimizer=adam", "lr=0.2", "optimizer.beta_1=0.5", "schedule=exponential"),
     ("optimizer=sgd", "lr=1e30"),  # diverges
     ("optimizer=sgd", "lr=1e-6", "optimizer.momentum=0.9"),
     ("optimizer=lbfgs",),
     ("optimizer=lbfgsb",),
     ("optimizer=schedule_free_adamw", "lr=0.1"),
-    ("optimizer=adam", "lr=0.2", "schedule=exponential"),
     ("optimizer=adam", "lr=0.02"),  # again, after all of these
     ("optimizer=adam", "lr=0.03", "content=cat", "repeat=1"),
 )
