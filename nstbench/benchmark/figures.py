@@ -1,5 +1,6 @@
 """The figures of a benchmark, the ECDF first: one function each, all drawn alike."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -79,9 +80,16 @@ def leaderboard(
     entries: Mapping[str, tuple[str, Standing]],
     archived: Sequence[Archived],
 ) -> list[Path]:
-    """The ECDF of labelled standings of any origin, the best first, as `ecdf-<benchmark>`."""
-    standings = [replace(stands, name=key) for key, (_, stands) in entries.items()]
-    labels = {key: label for key, (label, _) in entries.items()}
+    """The ECDF of labelled standings of any origin, the best first, as `ecdf-<benchmark>`.
+
+    Where one name stands for one of them alone, it has the look that it has everywhere.
+    """
+    shared = Counter(stands.name for _, stands in entries.values())
+    labels, standings = {}, []
+    for key, (label, stands) in entries.items():
+        name = stands.name if shared[stands.name] == 1 else key
+        labels[name] = label
+        standings.append(replace(stands, name=name))
     figure = replace(FIGURES[0], name=f"ecdf-{benchmark.name}")
     with looks.print_style():
         return _save(folder, figure, Drawn(benchmark, (), standings, labels, archived))
@@ -103,17 +111,18 @@ class Figure:
 def _ecdf(axes: "Axes", drawn: Drawn) -> None:
     low, high = drawn.benchmark.bounds
     times = np.geomspace(low, high, 200)
-    ends = {}
-    for old in drawn.archived:
-        heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
-        axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1)
-        ends[old.label] = float(heights[-1])
-    for label, place in _apart(ends, 0.026).items():
-        axes.annotate(label, (high, place), fontsize=6, color="#777777", ha="right", va="center")
     for each in drawn.standings:
         found = [scoring.ecdf(hits, times) for hits in each.hits]  # every problem counts alike
         label = f"{drawn.label(each.name)}  {each.score.value:.3f}"
         _line(axes, drawn, each.name, times, np.mean(found, axis=0), label, every=40)
+    ends = {}
+    for old in drawn.archived:
+        heights = np.mean([scoring.ecdf(hits, times) for hits in old.hits], axis=0)
+        named = {"label": "the reference set"} if old is drawn.archived[0] else {}
+        axes.plot(times, heights, color=GREY, linewidth=0.8, zorder=1, **named)
+        ends[old.label] = float(heights[-1])
+    for label, place in _apart(ends, 0.026).items():
+        axes.annotate(label, (high, place), fontsize=6, color="#777777", ha="right", va="center")
     axes.set(xscale="log", xlim=(low, high), ylim=(0, 1))
 
 
@@ -210,7 +219,7 @@ FIGURES = (
     Figure(
         "ecdf", "Targets reached, on pictures that nobody tuned on", "evaluations",
         "share of (problem, target) pairs reached", _ecdf,
-        "The score, beside each name, is the area under the curve. Grey: other references.",
+        "The score, beside each name, is the area under the curve.",
     ),
     Figure(
         "loss", "Loss at the tuned setting", "evaluations", "lowest loss / best known", _loss,
