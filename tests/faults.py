@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 from test_cli import command, environment, only_run
-from test_sweep import contents, rows_of, runs, start, sweep, wait_until, workers_of
+from test_sweep import contents, heed_signals, rows_of, runs, start, sweep, wait_until, workers_of
 
 from nstbench.run.lock import kernel
 from nstbench.run.record import read_record, read_rows
@@ -204,23 +204,14 @@ def is_caught(process, number):
     return True
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def obeying():
-    """A child of these tests obeys what they, in the background or under nohup, may ignore."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", [("epochs=9",), ("suite=lr_sensitivity",), ("report",)])
 def test_f6_a_signal_at_any_moment_of_the_start(tmp_path, number, arguments):
     for after_s in (0.0, 0.15, 0.3, 0.6, 1.0):
         process = subprocess.Popen(
             [sys.executable, "-m", "nstbench", *arguments], cwd=tmp_path,
             env=environment(True, epoch_s=0.5), stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, start_new_session=True, preexec_fn=obeying,
+            text=True, start_new_session=True, preexec_fn=heed_signals,
         )  # fmt: skip
         wait_until(lambda process=process: is_caught(process, signal.SIGTERM))
         time.sleep(after_s)

@@ -41,13 +41,14 @@ def start(folder, *arguments, light=True, epoch_s=0.0):
         return subprocess.Popen(
             [sys.executable, "-m", "nstbench", *SMALL, *arguments],
             cwd=folder, env=environment(light, epoch_s), stdout=output, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_interrupts,
+            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_signals,
         )  # fmt: skip
 
 
-def heed_interrupts():
-    """Where the tests run in the background of a script, SIGINT is inherited as ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heed_signals():
+    """A child obeys what its tests' own process, in the background or under nohup, ignores."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def behaving(folder):
