@@ -71,5 +71,8 @@ def exit_code(program: str, action: Callable[[], int | None], stopped: str = "st
 def _is_want_of_memory(error: Exception) -> bool:
     """Python's own error, a backend's, or the loader's of a library that found no room."""
     text = f"{type(error).__name__}: {error}".lower()
-    words = ("out of memory", "cannot allocate memory", "failed to map segment", "bad_alloc")
+    words = (
+        "out of memory", "cannot allocate memory", "failed to map segment", "bad_alloc",
+        "resourceexhausted", "resource_exhausted",
+    )  # fmt: skip
     return isinstance(error, MemoryError) or any(word in text for word in words)

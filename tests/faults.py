@@ -454,7 +454,7 @@ def test_l9_files_that_are_no_weights(tmp_path, damage):
     one_line(code, errors, "w.npz")
 
 
-@pytest.mark.parametrize(("gigabytes", "size"), [(1.2, 512), (2.0, 512), (4.0, 512), (9.0, 16384)])
+@pytest.mark.parametrize(("gigabytes", "size"), [(1.2, 512), (2.0, 512), (3.0, 512), (9.0, 16384)])
 def test_m6_l10_little_memory_is_said(tmp_path, gigabytes, size):
     limit = int(gigabytes * 1e9)
     process = subprocess.run(
