@@ -4,6 +4,7 @@ A trial's value is the criterion of tuning, lower is better (`scoring.progress`)
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,10 +37,12 @@ def tuning_curve(
     from opda.nonparametric import EmpiricalDistribution
 
     ks = np.arange(1, len(values) + 1)
-    lower, middle, upper = EmpiricalDistribution.confidence_bands(
-        np.asarray(values, dtype=float), level, a=bounds[0], b=bounds[1],
-        method="ld_equal_tailed", n_jobs=1,
-    )  # fmt: skip
+    with warnings.catch_warnings():  # of equal values (trials that all failed) opda says that the
+        warnings.simplefilter("ignore", RuntimeWarning)  # bands cover more than they promise
+        lower, middle, upper = EmpiricalDistribution.confidence_bands(
+            np.asarray(values, dtype=float), level, a=bounds[0], b=bounds[1],
+            method="ld_equal_tailed", n_jobs=1,
+        )  # fmt: skip
     # The upper band of the distribution has its probability at smaller values.
     low, median, high = (
         each.quantile_tuning_curve(ks, minimize=True) for each in (upper, middle, lower)
