@@ -107,16 +107,19 @@ def families(runs: Iterable[RecordedRun]) -> list[dict[str, list[RecordedRun]]]:
     the most problems first."""
     found: dict[str, dict[str, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        found[_family(run)][run.problem].append(run)
+        found[family(run)][run.problem].append(run)
     return sorted((dict(family) for family in found.values()), key=len, reverse=True)
 
 
-def _family(run: RecordedRun) -> str:
-    """What two problems that differ in their pictures alone have in common."""
+def family(run: RecordedRun, any_size: bool = False) -> str:
+    """What problems that differ in their pictures alone, or in their size, too, have in common."""
     record = run.record
     kept = {name: record.settings.get(name) for name in FAMILY}
-    shape = (record.content.height, record.content.width, record.weights.sha256)
-    return json.dumps([kept, shape], sort_keys=True, default=str)
+    shape = [record.content.height, record.content.width]
+    if any_size:
+        del kept["size"]
+        shape.clear()
+    return json.dumps([kept, shape, record.weights.sha256], sort_keys=True, default=str)
 
 
 def _grouped(runs: Iterable[RecordedRun], key, title) -> list[Group]:

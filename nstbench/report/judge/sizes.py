@@ -5,7 +5,6 @@ every two of them, over the settings that both have: of the lowest loss within o
 the evaluations to a target that is set at each size anew.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nstbench.report.data import compare
-from nstbench.report.data.compare import FAMILY, Competitor
+from nstbench.report.data.compare import Competitor
 from nstbench.report.data.reader import RecordedRun
 from nstbench.report.data.settings import TargetSettings
 from nstbench.report.judge.ranking import common_budget, longest, loss_of, method
@@ -53,12 +52,13 @@ Measured = dict[Key, _Measured]
 
 def agreements(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Agreement]:
     """One of every two sizes that share enough competitors on some pictures, the smallest first."""
-    scenes: dict[str, dict[int, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
+    scenes: dict[tuple, dict[int, list[RecordedRun]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         if run.status.is_final and len(run.epochs):
-            scenes[_scene(run)][_size(run)].append(run)
+            scene = compare.family(run, any_size=True), compare.pictures_of(run.record)
+            scenes[scene][_size(run)].append(run)
     compared: dict[tuple[int, int], list[tuple[str, Measured, Measured]]] = defaultdict(list)
-    for by_size in scenes.values():
+    for (_, pictures), by_size in scenes.items():
         if len(by_size) < 2:
             continue
         members = {size: _members(own) for size, own in by_size.items()}
@@ -67,7 +67,6 @@ def agreements(runs: Iterable[RecordedRun], settings: TargetSettings) -> list[Ag
             size: _measured(members[size], budget, targets_of(own, settings))
             for size, own in by_size.items()
         }
-        pictures = compare.pictures_of(next(iter(by_size.values()))[0].record)
         for small, large in combinations(sorted(measured), 2):
             both = measured[small].keys() & measured[large].keys()
             if len(both) >= FEWEST:
@@ -120,14 +119,6 @@ def _evaluations(each: Competitor, targets: Targets) -> float:
     penalty = targets.evaluations_penalty
     counts = (evaluations_to(run, targets.decisive.loss) for run in each.runs)
     return float(np.median([penalised(count, penalty) for count in counts]))
-
-
-def _scene(run: RecordedRun) -> str:
-    """All that makes a problem but its size."""
-    record = run.record
-    kept = {name: record.settings.get(name) for name in FAMILY if name != "size"}
-    names = [compare.pictures_of(record), record.weights.sha256]
-    return json.dumps([kept, names], sort_keys=True, default=str)
 
 
 def _size(run: RecordedRun) -> int:
