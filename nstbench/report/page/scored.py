@@ -26,9 +26,9 @@ def answer(scores: Scores) -> str:
     low, high = first.interval
     pairs = count(len(terms.score.pairs), "pair")
     several = len(scores.optimizers)
-    among = f", the highest of {several} optimizers" if several > 1 else ""
+    among = f", the highest of {several} optimizers," if several > 1 else ""
     sentences = [
-        f"{first.label} scores {first.score:.3f} ({low:.3f} to {high:.3f}){among}, on {pairs} of "
+        f"{first.label} scores {first.score:.3f} ({low:.3f} to {high:.3f}){among} on {pairs} of "
         f"pictures that nobody tuned on, within {number(terms.horizon)} evaluations."
     ]
     if several == 1 and (known := archived(scores)):

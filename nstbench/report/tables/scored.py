@@ -18,9 +18,11 @@ UNFROZEN = "Targets are not frozen: they come from the optimizers here, and move
 
 def score_table(scores: Scores, presets: Mapping[str, Preset]) -> Table:
     """The scores with their intervals, the leading group marked."""
+    several = len(scores.optimizers) > 1
+    star = " ★: the leading group, which no paired test tells apart from the best." * several
     caption = (
-        "Below a score its 95 % interval over pairs of pictures. ★: the leading group, which no "
-        "paired test tells apart from the best. Sensitivity: what a wrong rate costs."
+        f"Below a score its 95 % interval over pairs of pictures.{star} "
+        "Sensitivity: what a wrong rate costs."
     )
     notes = [] if scores.targets.frozen else [UNFROZEN]
     failed = sum(each.failed_runs for each in scores.optimizers.values())
@@ -37,7 +39,8 @@ def score_table(scores: Scores, presets: Mapping[str, Preset]) -> Table:
         if name in presets and presets[name].note and presets[name].target == each.target
     ]
     table = _table(scores, "score", "Scores", caption, _score_record, _score_row)
-    strong = tuple(n for n, name in enumerate(scores.optimizers) if name in scores.leaders)
+    leaders = scores.leaders if several else ()
+    strong = tuple(n for n, name in enumerate(scores.optimizers) if name in leaders)
     return replace(table, notes=notes, strong=strong)
 
 
