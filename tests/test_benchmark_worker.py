@@ -38,9 +38,7 @@ CHOICES = (
     ("optimizer=adam", "lr=0.02"),
     ("optimizer=adam", "lr=0.2", "optimizer.beta_1=0.5", "schedule=exponential"),
     ("optimizer=sgd", "lr=1e30"),  # diverges
-    ("optimizer=sgd", "lr=1e-6", "optimizer.momentum=0.9"),
     ("optimizer=lbfgs",),
-    ("optimizer=lbfgsb",),
     ("optimizer=schedule_free_adamw", "lr=0.1"),
     ("optimizer=adam", "lr=0.02"),  # again, after all of these
     ("optimizer=adam", "lr=0.03", "content=cat", "repeat=1"),

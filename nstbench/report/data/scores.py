@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nstbench.benchmark import instances, reference
 from nstbench.errors import SettingsError
 from nstbench.report.data.presets import Preset
+
+if TYPE_CHECKING:
+    from nstbench.benchmark import reference
 
 FILE = "scores.json"
 FORMAT = 1  # the newest that is known here
@@ -123,9 +125,11 @@ def read(results: Path) -> Scores | None:
     return scores
 
 
-def archived(scores: Scores) -> list[reference.Archived]:
+def archived(scores: Scores) -> "list[reference.Archived]":
     """The frozen reference set of a benchmark that comes with the package, without those that were
     measured here."""
+    from nstbench.benchmark import instances, reference  # of no use to other results
+
     terms = scores.benchmark
     try:
         known = instances.load(terms.name)

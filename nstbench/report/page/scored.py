@@ -1,6 +1,5 @@
 """The answer of a benchmark in a few sentences."""
 
-from nstbench.benchmark import reference
 from nstbench.notation import count, listed, number
 from nstbench.report.data.scores import Scores, archived
 
@@ -32,6 +31,8 @@ def answer(scores: Scores) -> str:
         f"pictures that nobody tuned on, within {number(terms.horizon)} evaluations."
     ]
     if several == 1 and (known := archived(scores)):
+        from nstbench.benchmark import reference
+
         sentences.append(f"It takes {reference.place(first.score, known)}.")
     labels = _leaders(scores)
     if len(labels) > 1:
