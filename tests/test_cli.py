@@ -223,6 +223,7 @@ def test_a_device_that_is_not_there_is_one_line_and_exit_code_2(tmp_path):
     assert not list(tmp_path.glob("results/runs/*/run.json"))
 
 
+@pytest.mark.slow
 def test_a_real_run(tmp_path):
     arguments = ("size=32", "weights=random", "epochs=2", "steps_per_epoch=2", "kernels=direct")
     code, output, errors = command(tmp_path, *arguments, "snapshots=1", light=False)

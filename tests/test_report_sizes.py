@@ -66,6 +66,7 @@ def test_settings_that_all_tie_have_no_correlation(tmp_path):
     assert math.isnan(agreement.loss[0])
 
 
+@pytest.mark.slow
 def test_the_report_of_a_sweep_over_sizes_has_the_table(tmp_path):
     for content in ("portrait", "boat"):
         write(tmp_path, 16, SPEEDS, content)
