@@ -220,7 +220,7 @@ def test_what_another_machine_may_differ_by_grows_as_rounding_does_here(monkeypa
 
     def compare(recorded, nudged):
         trace = pd.DataFrame({"loss": recorded, "epoch": epochs[: len(recorded)]})
-        return repeat.compare(SimpleNamespace(trace=trace), here, nudged)
+        return repeat.compare(SimpleNamespace(trace=trace), here, [nudged])
 
     growth = 1e-7 * 2.0 ** np.arange(count)  # of rounding: 3e-3 at the sixteenth evaluation
     nudged = here * (1 + growth)
@@ -234,12 +234,47 @@ def test_what_another_machine_may_differ_by_grows_as_rounding_does_here(monkeypa
     assert (stable.epochs, stable.evaluations, stable.largest) == (3, repeat.EVALUATIONS, 0.0)
     assert "evaluation 21" in compare(np.where(np.arange(count) == 20, 0, here), here).differs
     longer = pd.DataFrame({"loss": here, "epoch": epochs})
-    short = repeat.compare(SimpleNamespace(trace=longer), here[:12], here[:12])
+    short = repeat.compare(SimpleNamespace(trace=longer), here[:12], [here[:12]])
     assert short.differs == "at epoch 2: it ends before that here"
     lost = np.where(np.arange(count) > 4, np.nan, here)
     assert repeat.compare(
-        SimpleNamespace(trace=longer.assign(loss=lost)), lost, lost
+        SimpleNamespace(trace=longer.assign(loss=lost)), lost, [lost]
     ).differs is None  # fmt: skip
+
+
+def test_a_run_that_comes_to_a_fork_is_repeated_until_one_takes_the_other_way(monkeypatch):
+    """Once 1 of 24 honest runs was said to differ: the one nudged repetition missed the fork."""
+    monkeypatch.setattr(repeat, "EVALUATIONS", 30)
+    here = 100 * np.exp(-np.arange(30) / 10)
+    other = here * np.where(np.arange(30) < 14, 1, 1 + 4e-5 * 2.0 ** np.arange(-14, 16))
+    repeated = []
+
+    def of_a_record(losses, at_fork):
+        def again(number):
+            repeated.append(number)
+            return other if number in at_fork else here
+
+        trace = pd.DataFrame({"loss": losses, "epoch": np.arange(30) // 10 + 1})
+        repeated.clear()
+        return repeat.compared(SimpleNamespace(trace=trace), again, here)
+
+    honest = of_a_record(other, at_fork=(4,))
+    assert honest.differs is None and repeated == [1, 2, 3, 4] and honest.evaluations > 14
+    forged = other.copy()
+    forged[5] *= 1 + 2e-4
+    assert "evaluation 6" in of_a_record(forged, at_fork=(4,)).differs
+    assert repeated == list(range(1, repeat.NUDGES[1] + 1))
+    assert of_a_record(here, at_fork=()).evaluations == 30 and repeated == [1, 2]
+
+
+def test_a_nudge_moves_every_pixel_by_its_last_bit_and_none_out_of_the_box():
+    image = np.linspace(0, 1, 300, dtype=np.float32).reshape(10, 10, 3)
+    assert repeat.nudge(image, 0) is image
+    for number in (1, 2, 3):
+        nudged = repeat.nudge(image, number)
+        assert nudged.dtype == np.float32 and nudged.min() >= 0 and nudged.max() <= 1
+        assert 0 < np.abs(nudged - image).max() < 1e-7
+    assert not np.array_equal(repeat.nudge(image, 2), repeat.nudge(image, 3))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Everything goes through the ordinary run loop, into a temporary folder.
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,20 @@ from nstbench.settings.model import Settings
 # Another machine sums in another order. That moves a first loss by 5e-6 at most (as in
 # tests/test_golden.py, with its leeway of 3 for another order of summation), and every step may
 # amplify it. By how much depends on the run: an oscillating one has forgotten after ten steps where
-# it came from, another knows it after fifty. So the run is repeated twice, from its start image and
-# from that image moved by the last bit of each pixel; a loss on record may be `LEEWAY` times as far
-# from the first repetition as the second one is, `AHEAD` evaluations later at most (what blows up
-# may do so a little sooner elsewhere). Once they are `LOST` apart, nothing is compared.
-# Seven methods, stable and not, at 32 and 64 pixels, on one core against two: 3.5 times at most.
+# it came from, another knows it after fifty. So the run is repeated from its start image and from
+# that image moved by the last bit of each pixel, in several ways; a loss on record may be `LEEWAY`
+# times as far from the first repetition as the farthest other one is, `AHEAD` evaluations later at
+# most (what blows up may do so a little sooner elsewhere). Once they are `LOST` apart, nothing is
+# compared. Seven methods, stable and not, at 32 and 64 pixels, on one core against two: 3.5 times
+# at most. Where a run comes to a fork (of two equal maxima, say), some nudges take the other way
+# and some do not: of one own optimizer's 24 runs one came to such a fork, which 2 of 4 nudges saw.
+# So before a run is said to differ, it is repeated more often.
 FIRST = 1.5e-5  # relative
 LEEWAY = 30  # for other libraries and instructions, too
 AHEAD = 2
 LOST = 3e-3
 EVALUATIONS = 30  # that are compared at most
+NUDGES = (2, 8)  # repetitions from a moved image: of every run, and before it is said to differ
 PICTURE = 0.05  # relative: what 8 bits of a pixel move the loss of a picture; see verify's tests
 
 
@@ -51,18 +55,21 @@ class Comparison:
 
 
 class Nudging(Kept):
-    """Keeps what runs share; a `nudged` one starts one bit beside its start image."""
+    """Keeps what runs share; with a `number` they start one bit beside their start image."""
 
-    nudged = False
+    number = 0
 
     def start(self, settings: Settings, problem: Any) -> np.ndarray:
-        image = super().start(settings, problem)
-        return nudge(image) if self.nudged else image
+        return nudge(super().start(settings, problem), self.number)
 
 
-def nudge(image: np.ndarray) -> np.ndarray:
-    """Every pixel moved by its last bit, towards grey: it stays in [0, 1]."""
-    return np.nextafter(image, image.dtype.type(0.5))
+def nudge(image: np.ndarray, number: int) -> np.ndarray:
+    """Every pixel moved by its last bit within [0, 1]: for 0 not, for 1 towards grey, else up or
+    down by chance, which `number` seeds."""
+    if number < 2:
+        return np.nextafter(image, image.dtype.type(0.5)) if number else image
+    ways = np.random.default_rng(number).integers(0, 2, image.shape).astype(image.dtype)
+    return np.nextafter(image, ways)
 
 
 class _Enough(Exception):
@@ -81,17 +88,21 @@ class _Until(Silent):
 
 
 def first_epochs(run: RecordedRun, settings: Settings, kept: "Nudging", folder: Path) -> Comparison:
-    """Repeat the run's first `EVALUATIONS`, once as they were and once nudged."""
+    """Repeat the run's first `EVALUATIONS`, as they were and nudged."""
     wanted = min(EVALUATIONS, len(run.trace))
     if not wanted:
         raise Unchecked("it has no evaluation on record")
     epoch = int(run.trace["epoch"].iloc[wanted - 1])
-    losses = []
-    for kept.nudged in (False, True):
-        out = str(folder / ("nudged" if kept.nudged else "as it was"))
-        losses.append(_repeated(settings.model_copy(update={"out": out}), kept, epoch))
-    kept.nudged = False
-    return compare(run, *losses)
+
+    def repeat(number: int) -> list[float]:
+        out = str(folder / f"nudge{number}")
+        kept.number = number
+        try:
+            return _repeated(settings.model_copy(update={"out": out}), kept, epoch)
+        finally:
+            kept.number = 0
+
+    return compared(run, repeat, repeat(0))
 
 
 def segment(
@@ -100,19 +111,38 @@ def segment(
     """Continue the run from its checkpoint; None where it has none, or no row after it."""
     if not (run.path / "checkpoint.npz").is_file():
         return None
-    losses = []
-    for nudged in (False, True):
-        own = settings.model_copy(update={"out": str(folder / str(nudged))})
+    before = 0
+
+    def repeat(number: int) -> list[float]:
+        nonlocal before
+        own = settings.model_copy(update={"out": str(folder / f"nudge{number}")})
         directory = identity.run_directory(own)
         directory.mkdir(parents=True)
         for name in ("run.json", "epochs.csv", "trace.csv", "checkpoint.npz"):
             shutil.copyfile(run.path / name, directory / name)
-        before = int((run.trace["epoch"] <= _checkpoint_epoch(directory, nudged)).sum())
-        if before == len(run.trace):
-            return None
+        before = int((run.trace["epoch"] <= _checkpoint_epoch(directory, number)).sum())
         end = min(before + EVALUATIONS, len(run.trace)) - 1
-        losses.append(_repeated(own, kept, int(run.trace["epoch"].iloc[end])))
-    return compare(run, *losses, before)
+        return _repeated(own, kept, int(run.trace["epoch"].iloc[end])) if before <= end else []
+
+    repeated = repeat(0)
+    return compared(run, repeat, repeated, before) if repeated else None
+
+
+def compared(
+    run: RecordedRun,
+    repeat: Callable[[int], Sequence[float]],
+    repeated: Sequence[float],
+    before: int = 0,
+) -> Comparison:
+    """Compare, with more nudged repetitions while the record lies beyond those that there are.
+
+    `repeat(number)` gives the losses of the one that `nudge` moves by `number`.
+    """
+    few, most = NUDGES
+    nudged = [repeat(number) for number in range(1, few + 1)]
+    while (found := compare(run, repeated, nudged, before)).differs and len(nudged) < most:
+        nudged.append(repeat(len(nudged) + 1))
+    return found
 
 
 def picture_loss(run: RecordedRun, settings: Settings, kept: Nudging) -> float | None:
@@ -129,13 +159,17 @@ def picture_loss(run: RecordedRun, settings: Settings, kept: Nudging) -> float |
 
 
 def compare(
-    run: RecordedRun, repeated: Sequence[float], nudged: Sequence[float], before: int = 0
+    run: RecordedRun,
+    repeated: Sequence[float],
+    nudged: Sequence[Sequence[float]],
+    before: int = 0,
 ) -> Comparison:
-    """The losses on record after the `before` first ones, as far as two repetitions agree."""
+    """The losses on record after the `before` first ones, as far as all repetitions agree."""
     recorded, epochs = run.trace["loss"].to_numpy(), run.trace["epoch"].to_numpy()
     wanted = min(len(recorded), before + EVALUATIONS)
-    count = min(wanted, len(repeated), len(nudged))
-    rounding = np.maximum.accumulate(_apart(nudged[before:count], repeated[before:count]))
+    count = min(wanted, *map(len, (repeated, *nudged)))
+    farthest = np.max([_apart(one[before:count], repeated[before:count]) for one in nudged], axis=0)
+    rounding = np.maximum.accumulate(farthest)
     rounding = rounding[np.minimum(np.arange(len(rounding)) + AHEAD, len(rounding) - 1)]
     known = max(int(np.count_nonzero(rounding < LOST)), min(1, len(rounding)))
     apart = _apart(recorded[before:count], repeated[before:count])[:known]
@@ -179,8 +213,8 @@ def _repeated(settings: Settings, kept: Any, epoch: int) -> list[float]:
     return [float(row["loss"]) for row in rows]
 
 
-def _checkpoint_epoch(directory: Path, nudged: bool) -> int:
-    """Epochs before the checkpoint in `directory`, whose image is moved by its last bits if asked.
+def _checkpoint_epoch(directory: Path, number: int) -> int:
+    """Epochs before the checkpoint in `directory`, whose image is nudged by `number`.
 
     Raises `Unchecked` where it is damaged.
     """
@@ -195,7 +229,7 @@ def _checkpoint_epoch(directory: Path, nudged: bool) -> int:
         counters, _, _ = checkpoint.unpack(arrays)
     except Exception as error:  # numpy and zipfile raise at least six kinds
         raise Unchecked(f"its checkpoint cannot be read ({plain(error)})") from None
-    if nudged:
+    if number:
         image = next(name for name in ("state_v0", "state_x") if name in arrays)
-        np.savez(file, **arrays | {image: nudge(arrays[image])})
+        np.savez(file, **arrays | {image: nudge(arrays[image], number)})
     return counters.epoch
