@@ -9,8 +9,6 @@ import pytest
 from browsing import ARGUMENTS, CHROMIUM, PATIENCE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many as cores: more threads wait for each other
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # One folder of compiled programs for all processes of a session, and none of the user's.
 os.environ.setdefault("NSTBENCH_PROGRAMS", tempfile.mkdtemp(prefix="nstbench-tests-"))
 
