@@ -17,6 +17,7 @@ from nstbench.benchmark import pack, packs, repeat, verify
 from nstbench.run import loop
 from nstbench.run.listener import Silent
 from nstbench.run.quality import quality
+from nstbench.run.schema import Status
 from nstbench.settings import compose, identity
 from nstbench.settings.model import Settings
 
@@ -240,6 +241,14 @@ def test_what_another_machine_may_differ_by_grows_as_rounding_does_here(monkeypa
     assert repeat.compare(
         SimpleNamespace(trace=longer.assign(loss=lost)), lost, [lost]
     ).differs is None  # fmt: skip
+
+
+def test_a_stop_ends_a_verification(adam, capsys, monkeypatch):
+    """Once it went on with the next repetition, and the one that was cut short counted."""
+    stopped = SimpleNamespace(status=Status.INTERRUPTED)
+    monkeypatch.setattr(loop, "run", lambda *arguments: stopped)
+    code, said = verified(adam, capsys)
+    assert code == 130 and "verified to" not in said
 
 
 def test_a_run_that_comes_to_a_fork_is_repeated_until_one_takes_the_other_way(monkeypatch):

@@ -20,7 +20,7 @@ from nstbench.report.data.reader import RecordedRun
 from nstbench.run.kept import Kept
 from nstbench.run.listener import Silent
 from nstbench.run.record import read_rows
-from nstbench.run.schema import TRACE_COLUMNS
+from nstbench.run.schema import TRACE_COLUMNS, Status
 from nstbench.settings import identity
 from nstbench.settings.model import Settings
 
@@ -198,11 +198,12 @@ def _apart(some: Sequence[float], others: Sequence[float]) -> np.ndarray:
 
 
 def _repeated(settings: Settings, kept: Any, epoch: int) -> list[float]:
-    """The losses of the run, repeated until `epoch` is on record."""
+    """The losses of the run, repeated until `epoch` is on record; `KeyboardInterrupt` at a stop."""
     from nstbench.run import loop
 
     try:
-        loop.run(settings, _Until(epoch), kept)
+        if loop.run(settings, _Until(epoch), kept).status == Status.INTERRUPTED:
+            raise KeyboardInterrupt
     except _Enough:
         pass
     except NstbenchError as error:
