@@ -79,7 +79,7 @@ def text(
     """The tables, as Markdown; newcomers are placed beside the `archived`."""
     of = {each.competitor.name: each for each in tuned}
     rows = [(each, of[each.name]) for each in ranked(standings)]
-    leaders = standing.leaders(standings) if len(rows) > 1 else []
+    leaders = standing.leaders(standings)
     labels = [of[name].competitor.label for name in leaders]
     known = {each.name for each in archived}
     newcomers = [(s, each) for s, each in rows if known and s.name not in known]

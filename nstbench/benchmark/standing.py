@@ -89,7 +89,9 @@ def stand(name: str, benchmark: Benchmark, results: Results, chosen: TargetSet) 
 
 
 def leaders(standings: Sequence[Standing]) -> list[str]:
-    """The statistically leading group, the best first."""
+    """The statistically leading group, the best first; one that is alone leads nobody."""
+    if len(standings) < 2:
+        return []
     return scoring.leading_group({each.name: each.score.instances for each in standings})
 
 

@@ -94,6 +94,11 @@ class Scores(_Model):
     leaders: tuple[str, ...]
     optimizers: dict[str, Scored]
 
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The `leaders`; none of a single optimizer, which older files name as its own."""
+        return self.leaders if len(self.optimizers) > 1 else ()
+
     def is_scored(self, settings: Mapping[str, Any]) -> bool:
         """Whether a run with these settings is one of the score's, not one of tuning."""
         part, styles = self.benchmark.score, settings.get("style")

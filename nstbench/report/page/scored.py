@@ -12,8 +12,10 @@ MEANING = (
 def headline(scores: Scores) -> str:
     """Who leads: "L-BFGS leads benchmark small"; one that is alone leads nobody."""
     labels = _leaders(scores)
-    if len(scores.optimizers) == 1:
-        return f"{labels[0]} on benchmark {scores.benchmark.name}"
+    if not labels:
+        return (
+            f"{next(iter(scores.optimizers.values())).label} on benchmark {scores.benchmark.name}"
+        )
     lead = "lead" if len(labels) > 1 else "leads"
     first = listed(labels) if len(labels) < 4 else f"{labels[0]} and {len(labels) - 1} more"
     return f"{first} {lead} benchmark {scores.benchmark.name}"
@@ -43,4 +45,4 @@ def answer(scores: Scores) -> str:
 
 
 def _leaders(scores: Scores) -> list[str]:
-    return [scores.optimizers[name].label for name in scores.leaders]
+    return [scores.optimizers[name].label for name in scores.leading]

@@ -18,8 +18,10 @@ UNFROZEN = "Targets are not frozen: they come from the optimizers here, and move
 
 def score_table(scores: Scores, presets: Mapping[str, Preset]) -> Table:
     """The scores with their intervals, the leading group marked."""
-    several = len(scores.optimizers) > 1
-    star = " ★: the leading group, which no paired test tells apart from the best." * several
+    leading = scores.leading
+    star = (
+        " ★: the leading group, which no paired test tells apart from the best." if leading else ""
+    )
     caption = (
         f"Below a score its 95 % interval over pairs of pictures.{star} "
         "Sensitivity: what a wrong rate costs."
@@ -39,8 +41,7 @@ def score_table(scores: Scores, presets: Mapping[str, Preset]) -> Table:
         if name in presets and presets[name].note and presets[name].target == each.target
     ]
     table = _table(scores, "score", "Scores", caption, _score_record, _score_row)
-    leaders = scores.leaders if several else ()
-    strong = tuple(n for n, name in enumerate(scores.optimizers) if name in leaders)
+    strong = tuple(n for n, name in enumerate(scores.optimizers) if name in leading)
     return replace(table, notes=notes, strong=strong)
 
 
