@@ -30,7 +30,7 @@ check: install
 	$(BIN)/ruff format --check nstbench tests
 	$(BIN)/ruff check nstbench tests
 	$(BIN)/mypy $(CONTRACTS)
-	$(BIN)/python -m pytest $(SHARED) -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser"
 
 test: install
 	$(BIN)/python -m pytest $(SHARED)

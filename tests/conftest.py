@@ -55,6 +55,26 @@ def real_weights():
 
 
 @pytest.fixture(scope="module")
+def eager():
+    """An engine that compiles nothing: XLA would take longer than the few steps of a test."""
+    from nstbench import engine as engines
+
+    engine = engines.load("cpu")
+    if keras_backend() == "tensorflow":
+        engine.compile = _uncompiled
+    return engine
+
+
+def keras_backend():
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def _uncompiled(function):
+    function.get_concrete_function = lambda: function  # as `tf.function` has it
+    return function
+
+
+@pytest.fixture(scope="module")
 def browser():
     """One Chromium for the tests of a file.
 

@@ -350,6 +350,7 @@ def test_runs_of_one_problem_and_one_method_come_together_in_few_processes(wante
     assert closed == [6, 12]  # a new process for the second problem, and the end
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_a_worker_has_its_cores_before_anything_is_loaded():
     """NumPy's threads once outnumbered the cores: 0.14 s an evaluation in place of 0.06."""

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forks import Forks
 from PIL import Image
 
 from nstbench import cli
@@ -23,6 +24,7 @@ from nstbench.run.schema import EPOCH_COLUMNS, Status
 from nstbench.settings import compose
 
 HERE = Path(__file__).resolve().parent
+SLOW = pytest.mark.slow
 HELP_S = 1.5  # seconds of processor time in which --help answers
 
 
@@ -38,6 +40,17 @@ def command(folder, *arguments, light=True):
         cwd=folder, env=environment(light), capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def warm():
+    with Forks() as forks:
+        yield forks
+
+
+@pytest.fixture
+def notes(tmp_path_factory):
+    return tmp_path_factory.mktemp("notes")
 
 
 def only_run(folder):
@@ -118,8 +131,8 @@ def test_version_and_settings(tmp_path):
         (["--config-dir", "none"], ["none", "no such folder"]),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words):
-    code, output, errors = command(tmp_path, *arguments)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, warm, notes, arguments, words):
+    code, output, errors, _ = warm.command(tmp_path, notes, *arguments)
     assert (code, output) == (2, "")
     assert errors.startswith("nstbench: ") and errors.count("\n") == 1, errors
     for word in words:
@@ -143,27 +156,35 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path, arguments, words)
         ["out=/dev/null/results"],
     ],
 )
-def test_a_slip_is_told_before_a_framework_is_loaded(tmp_path, arguments):
-    before = processor_seconds()
-    code, _, errors = command(tmp_path, *arguments, light=False)
-    assert (code, errors.count("\n")) == (2, 1) and processor_seconds() - before < HELP_S
+def test_a_slip_is_told_before_a_framework_is_loaded(tmp_path, warm, notes, arguments):
+    code, _, errors, loaded = warm.command(tmp_path, notes, *arguments)
+    assert (code, errors.count("\n"), loaded) == (2, 1, [])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path):
+def test_a_slip_is_told_at_once(tmp_path):
+    before = processor_seconds()
+    code, _, errors = command(tmp_path, "content=nosuch", light=False)
+    assert (code, errors.count("\n")) == (2, 1) and processor_seconds() - before < HELP_S
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path, warm, notes):
+    def dry(*arguments):
+        return warm.command(tmp_path, notes, *arguments, "--dry-run")
+
     arguments = ("-m", "optimizer=adam,sgd", "lr=0.1,0.2", "epochs=3")
-    code, output, errors = command(tmp_path, *arguments, "--dry-run")
+    code, output, errors, _ = dry(*arguments)
     assert (code, errors) == (0, "") and list(tmp_path.iterdir()) == []
     assert "4 runs, 0 complete, 4 to run; 60 steps, and no earlier run" in output
     assert output.splitlines()[0].split() == ["run", "now"]  # names tell these runs apart
     assert command(tmp_path, "-m", "optimizer=adam,sgd", "lr=0.1", "epochs=3")[0] == 0
-    code, output, _ = command(tmp_path, *arguments, "--dry-run")
+    code, output, *_ = dry(*arguments)
     assert code == 0 and "4 runs, 2 complete, 2 to run; about" in output
     assert "guessed" not in output
-    other = command(tmp_path, *arguments, "size=128", "--dry-run")[1]
+    other = dry(*arguments, "size=128").output
     assert re.search(r"about .*, one after the other \(guessed from runs at \d+ pixels\)", other)
     assert output.count("complete (completed)") == 2 and len(re.findall("to run *\n", output)) == 2
-    code, output, _ = command(tmp_path, "--dry-run", "epochs=3")
+    code, output, *_ = dry("epochs=3")
     assert code == 0 and "1 run, 0 complete, 1 to run" in output
 
 
@@ -187,7 +208,10 @@ def test_a_completed_run_is_not_computed_again(tmp_path):
     assert (directory / "run.json").read_bytes() != before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(n, marks=SLOW) for n in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_stopped_run_ends_with_130_and_the_same_command_continues(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "nstbench", "epochs=40"], cwd=tmp_path,
@@ -214,6 +238,7 @@ def test_a_stopped_run_ends_with_130_and_the_same_command_continues(tmp_path, nu
     assert epochs == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_one_line_and_exit_code_2(tmp_path):
     arguments = ("device=gpu:9", "weights=random", "size=32")
     code, output, errors = command(tmp_path, *arguments, light=False)

@@ -32,7 +32,13 @@ SIDE = 6
 
 
 @pytest.fixture(scope="module")
-def engine():
+def engine(eager):
+    """Compiled steps go down below, and keep the whole contract in `test_check.py`."""
+    return eager
+
+
+@pytest.fixture(scope="module")
+def compiling():
     return engines.load("cpu")
 
 
@@ -93,11 +99,11 @@ def test_values_are_keras_s_defaults_unless_the_yaml_says_why(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_THE_NETWORK)
-def test_every_one_goes_down_on_the_default_objective(engine, small_problem, name):
+def test_every_one_goes_down_on_the_default_objective(compiling, small_problem, name):
     rate = ["lr=1e-8"] if name == "sgd" else []  # random weights: losses far from the YAML's
     noise = np.random.default_rng(0).random((32, 32, 3), np.float32)
-    with engine.scope():
-        one = descent(engine, chosen(name, *rate), small_problem, noise)
+    with compiling.scope():
+        one = descent(compiling, chosen(name, *rate), small_problem, noise)
         before, epoch = one.evaluate(), one.advance(5)
         lowest = min(e.loss for e in (*epoch.evaluations, one.evaluate()))
         one.close()
@@ -106,10 +112,10 @@ def test_every_one_goes_down_on_the_default_objective(engine, small_problem, nam
 
 
 @pytest.fixture(scope="module")
-def small_problem(engine):
-    with engine.scope():
+def small_problem(compiling):
+    with compiling.scope():
         return problem.load(
-            chosen("adam", "size=32", "weights=random", "kernels=direct"), engine
+            chosen("adam", "size=32", "weights=random", "kernels=direct"), compiling
         ).objective
 
 

@@ -396,6 +396,7 @@ def test_an_older_scores_file_is_told_how_to_become_a_pack(tmp_path):
         pack.make([tmp_path], tmp_path / "x.zip")
 
 
+@pytest.mark.slow
 def test_the_report_shows_packs_beside_a_folder(tmp_path, packed):
     path = packed[-1]
     here = tmp_path / "here"

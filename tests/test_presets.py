@@ -35,19 +35,6 @@ AT_TEST_SIZE = {
 }
 
 
-@pytest.fixture(scope="module")
-def eager():
-    """TensorFlow without XLA: compiling would take longer than the few steps below."""
-    engine = engines.load("cpu")
-    engine.compile = _uncompiled
-    return engine
-
-
-def _uncompiled(function):
-    function.get_concrete_function = lambda: function  # as `tf.function` has it
-    return function
-
-
 def first_steps(overrides, engine, steps=3):
     settings = compose.resolve([*overrides, "weights=random", "kernels=direct"])
     problem = problems.load(settings, engine)

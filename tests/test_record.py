@@ -346,6 +346,7 @@ with RunDirectory(sys.argv[1]) as run:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_rows_end_as_if_it_never_was(tmp_path):
     command = [sys.executable, "-c", WRITER]
     subprocess.run([*command, tmp_path / "calm", "400"], check=True, capture_output=True)

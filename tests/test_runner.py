@@ -1,4 +1,7 @@
-"""One run in this process, with a small valley in the network's place; all else is real."""
+"""One run in this process, with a small valley in the network's place, compiled by nobody.
+
+All else is real.
+"""
 
 import os
 import signal
@@ -9,6 +12,7 @@ import pytest
 from keras import ops
 from PIL import Image
 
+from nstbench import engine as engines
 from nstbench.errors import LockedError, RecordError, SettingsError
 from nstbench.optimizers import minimise
 from nstbench.pictures import images
@@ -36,7 +40,7 @@ def valley(images_, parameters):
 
 
 @pytest.fixture(autouse=True)
-def small_problem(monkeypatch):
+def small_problem(monkeypatch, eager):
     def load(settings, engine, progress=None):
         log = 0.0 if settings.content == "astronaut" else 1.0
         pixels = np.random.default_rng(1).random((8, 8, 3), np.float32)
@@ -46,6 +50,10 @@ def small_problem(monkeypatch):
         return problem.Problem(picture, [picture], extractor, objective, {"content": ("deep",)})
 
     monkeypatch.setattr(problem, "load", load)
+    load_engine = engines.load
+    monkeypatch.setattr(
+        engines, "load", lambda device, *rest: eager if device == "auto" else load_engine(device)
+    )
 
 
 class Watch:

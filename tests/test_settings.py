@@ -290,6 +290,7 @@ def test_scipys_methods_have_their_own_options(method):
     assert not {"fun", "x0", "bounds", "maxiter"} & set(settings.optimizer.options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "target", "lr", "options"),
     [
