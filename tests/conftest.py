@@ -9,6 +9,8 @@ import pytest
 from browsing import ARGUMENTS, CHROMIUM, PATIENCE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# PyTorch's threads wait for each other awake, and of two workers each takes the other's cores.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 # One folder of compiled programs for all processes of a session, and none of the user's.
 os.environ.setdefault("NSTBENCH_PROGRAMS", tempfile.mkdtemp(prefix="nstbench-tests-"))
 
@@ -56,17 +58,13 @@ def real_weights():
 
 @pytest.fixture(scope="module")
 def eager():
-    """An engine that compiles nothing: XLA would take longer than the few steps of a test."""
+    """An engine that compiles nothing: that would take longer than the few steps of a test."""
     from nstbench import engine as engines
 
     engine = engines.load("cpu")
-    if keras_backend() == "tensorflow":
+    if os.environ.get("KERAS_BACKEND") != "jax":  # which takes longer to differentiate op by op
         engine.compile = _uncompiled
     return engine
-
-
-def keras_backend():
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _uncompiled(function):

@@ -68,10 +68,10 @@ def test_score_ends_with_one_line(folder):
 
 
 @pytest.mark.slow
-def test_a_benchmark_killed_ten_times_ends_as_an_undisturbed_one(folder):
+def test_a_benchmark_killed_six_times_ends_as_an_undisturbed_one(folder):
     assert finished(folder, *BENCHMARK, "out=alone")[0] == 0
     chance = random.Random(0)
-    for _ in range(10):
+    for _ in range(6):
         process = started(folder, *BENCHMARK, "out=killed", TOY_EPOCH_S="0.1")
         time.sleep(chance.uniform(2.0, 4.5))
         if process.poll() is None:

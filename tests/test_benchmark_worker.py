@@ -13,7 +13,14 @@ from nstbench.run.kept import Kept
 from nstbench.run.listener import Silent
 from nstbench.settings import compose, identity
 
-TINY = ("size=32", "weights=random", "init=noise", "epochs=2", "steps_per_epoch=3")
+TINY = (
+    "extractor=alexnet",
+    "size=64",
+    "weights=random",
+    "init=noise",
+    "epochs=2",
+    "steps_per_epoch=3",
+)
 BAKED = """
 import keras
 
@@ -100,7 +107,8 @@ def test_its_seconds_are_marked_as_no_timings(tmp_path, kept):
 @pytest.mark.slow
 def test_no_picture_of_the_score_is_opened_while_tuning(tmp_path, kept, monkeypatch):
     """A spy on whatever opens a picture or a record, under a real tuning in this process."""
-    benchmark = instances.load("tiny").model_copy(update={"trials": 2, "widenings": 0})
+    few = {"trials": 2, "widenings": 0, "settings": list(TINY[:3])}
+    benchmark = instances.load("tiny").model_copy(update=few)
     opened, read = [], []
     monkeypatch.setattr(images, "_open", spy(images._open, opened))
     monkeypatch.setattr(runs, "read", spy(runs.read, read))

@@ -4,22 +4,18 @@ Everything here runs on whatever backend Keras was started with; `test_backends.
 the others. Optimizers from outside have a file of their own.
 """
 
-import math
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from keras import ops
 from keras.config import backend
+from one_program import OneProgram
 from scipy import optimize
 
 from nstbench import engine as engines
 from nstbench import outside
 from nstbench.errors import SettingsError
-from nstbench.optimizers import find, line_search, minimise, schedules
+from nstbench.optimizers import find, minimise, schedules
 from nstbench.optimizers.lbfgs import LBFGS
-from nstbench.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
 from nstbench.settings import compose
 from nstbench.transfer import problem
 from nstbench.transfer.objective import Objective
@@ -40,6 +36,11 @@ def engine(eager):
 @pytest.fixture(scope="module")
 def compiling():
     return engines.load("cpu")
+
+
+@pytest.fixture(scope="module")
+def one_program(compiling):
+    return OneProgram(compiling)
 
 
 def chosen(name, *overrides):
@@ -99,11 +100,12 @@ def test_values_are_keras_s_defaults_unless_the_yaml_says_why(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_THE_NETWORK)
-def test_every_one_goes_down_on_the_default_objective(compiling, small_problem, name):
+def test_every_one_goes_down_on_the_default_objective(compiling, one_program, small_problem, name):
+    engine = compiling if name == "adam" else one_program
     rate = ["lr=1e-8"] if name == "sgd" else []  # random weights: losses far from the YAML's
     noise = np.random.default_rng(0).random((32, 32, 3), np.float32)
     with compiling.scope():
-        one = descent(compiling, chosen(name, *rate), small_problem, noise)
+        one = descent(engine, chosen(name, *rate), small_problem, noise)
         before, epoch = one.evaluate(), one.advance(5)
         lowest = min(e.loss for e in (*epoch.evaluations, one.evaluate()))
         one.close()
@@ -277,61 +279,3 @@ def test_lbfgs_that_can_go_no_lower_starts_afresh_once_and_ends(engine):
 def test_what_lbfgs_cannot_use_is_told(engine, setting):
     with pytest.raises(SettingsError):
         on_valley(engine, chosen("lbfgs", setting))
-
-
-# ---- the line search by itself ------------------------------------------------------------------
-
-
-def along(function, x, direction):
-    """`function(x) -> (value, gradient)` on a line, as the search wants it."""
-
-    def evaluate(t):
-        value, gradient = function(x + t * direction)
-        return Trial(t, value, float(gradient @ direction))
-
-    return evaluate
-
-
-def rosenbrock(x):
-    return float(optimize.rosen(x)), optimize.rosen_der(x)
-
-
-def assert_wolfe(trial, start):
-    assert trial.loss <= start.loss + SUFFICIENT_DECREASE * trial.t * start.slope
-    assert abs(trial.slope) <= CURVATURE * abs(start.slope)
-
-
-coordinates = st.lists(st.floats(-2, 2), min_size=2, max_size=5).map(np.array)
-
-
-@settings(deadline=None, max_examples=200)
-@given(coordinates, st.floats(1e-4, 10))
-def test_strong_wolfe_conditions_hold_on_rosenbrock(x, first):
-    _, gradient = rosenbrock(x)
-    if np.linalg.norm(gradient) < 1e-3:
-        return
-    direction = -gradient / np.linalg.norm(gradient)
-    evaluate = along(rosenbrock, x, direction)
-    start = evaluate(0.0)
-    made = []
-    trial = strong_wolfe(
-        lambda t: made.append(t) or evaluate(t), start, first, np.abs(direction).max()
-    )
-    assert_wolfe(trial, start)
-    assert len(made) <= line_search.MOST_EVALUATIONS
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.floats(1e-3, 1e3), st.floats(1e-2, 1e2), st.floats(1e-3, 1e2))
-def test_strong_wolfe_conditions_hold_on_quadratics(curvature, minimum, first):
-    def evaluate(t):
-        return Trial(t, curvature * (t - minimum) ** 2, 2 * curvature * (t - minimum))
-
-    assert_wolfe(strong_wolfe(evaluate, evaluate(0.0), first, 1.0), evaluate(0.0))
-
-
-def test_line_search_ends_where_the_loss_is_not_finite():
-    def evaluate(t):
-        return Trial(t, math.inf if t > 0 else 1.0, math.nan if t > 0 else -1.0)
-
-    assert math.isinf(strong_wolfe(evaluate, evaluate(0.0), 1.0, 1.0).loss)

@@ -1,4 +1,4 @@
-"""Packs of real runs (random weights, 32 pixels) and of forged ones, repeated in this process.
+"""Packs of real runs (AlexNet, random weights) and of forged ones, repeated in this process.
 
 Every forged pack has a new manifest and agrees with itself, so only a repetition can find it.
 """
@@ -21,7 +21,7 @@ from nstbench.run.schema import Status
 from nstbench.settings import compose, identity
 from nstbench.settings.model import Settings
 
-SIZE = ("size=32", "weights=random", "init=noise", "epochs=3", "kernels=fast")
+SIZE = ("extractor=alexnet", "size=64", "weights=random", "init=noise", "epochs=3")
 OWN = """
 import keras
 
