@@ -109,6 +109,7 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
 
 def _run_one(overrides: list[str]) -> int:
     settings = _composed(overrides)
+    from nstbench.run import ahead
     from nstbench.run.progress import Progress, quiet_start
     from nstbench.run.record import read_record
     from nstbench.settings import identity
@@ -118,10 +119,11 @@ def _run_one(overrides: list[str]) -> int:
     already = done is not None and done.status.is_final and not settings.force
     with Progress(settings) as progress:
         if not already:
+            begun = ahead.begin(settings)
             with quiet_start():
-                from nstbench.run import loop
+                from nstbench.run import loop, setup
 
-            done = loop.run(settings, progress)
+            done = loop.run(settings, progress, setup.Setup(begun))
         progress.summary(done, directory, already)
     return 130 if done.status == "interrupted" else 0
 

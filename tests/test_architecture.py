@@ -17,7 +17,7 @@ LONGEST = 45  # lines of a function, its docstring aside
 # package. A package's name stands for all its modules.
 FLOORS = (
     ("errors", "files", "notation"),
-    ("outside", "pictures", "hardware"),
+    ("outside", "pictures", "hardware", "winograd"),
     ("arguments", "run.schema", "run.clock", "run.lock"),
     ("engine", "run.machine"),
     ("networks",),

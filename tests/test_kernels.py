@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 from scipy.signal import correlate
 
+from nstbench import winograd
 from nstbench.engine import kernels, load
 
 RNG = np.random.default_rng(0)
@@ -20,7 +21,7 @@ SHAPES = [
     (1, 6, 5, 512, 512),
 ]
 
-FAST = list(kernels.Fast)
+FAST = list(winograd.Fast)
 
 
 def normal(*shape):
@@ -74,7 +75,7 @@ def test_convolution_and_its_gradient(n, h, w, c, k, fast):
         normal(k),
         normal(n, h, w, k),
     )
-    layer = kernels.prepare(kernel, bias, fast)
+    layer = winograd.prepare(kernel, bias, fast)
     y, dx = value_and_gradient(kernels.conv2d, x, upstream, layer)
     assert relative(y, exact(x, kernel, bias)) < 1e-5
     assert relative(dx, exact(upstream, kernel[::-1, ::-1].swapaxes(2, 3))) < 1e-5
@@ -83,7 +84,7 @@ def test_convolution_and_its_gradient(n, h, w, c, k, fast):
 @pytest.mark.parametrize("fast", FAST)
 def test_compiled_is_the_same(fast):
     x, upstream = normal(2, 11, 6, 20), normal(2, 5, 3, 24)
-    layer = kernels.prepare(normal(3, 3, 20, 24), normal(24), fast)
+    layer = winograd.prepare(normal(3, 3, 20, 24), normal(24), fast)
 
     def block(x, layer):
         return kernels.max_pool(ops.relu(kernels.conv2d(x, layer)))
@@ -99,11 +100,11 @@ def test_every_layer_gets_the_kernels_that_suit_it():
     native = keras.backend.backend() == "torch"
     direct = {"native", "bias"} if native else {"kernel", "flipped", "bias"}
     assert set(kernels.prepare(wide, bias)) == direct
-    assert set(kernels.prepare(wide, bias, kernels.Fast.BACK)) == {"kernel", "winograd", "bias"}
-    assert set(kernels.prepare(wide, bias, kernels.Fast.BOTH)) == {"winograd", "bias"}
-    narrow = kernels.prepare(normal(3, 3, 3, 64), bias, kernels.Fast.BACK)
+    assert set(winograd.prepare(wide, bias, winograd.Fast.BACK)) == {"kernel", "winograd", "bias"}
+    assert set(winograd.prepare(wide, bias, winograd.Fast.BOTH)) == {"winograd", "bias"}
+    narrow = winograd.prepare(normal(3, 3, 3, 64), bias, winograd.Fast.BACK)
     assert set(narrow) == {"kernel", "taps", "bias"}
-    five = kernels.prepare(normal(5, 5, 64, 64), bias, kernels.Fast.BOTH)
+    five = winograd.prepare(normal(5, 5, 64, 64), bias, winograd.Fast.BOTH)
     assert set(five) == {"kernel", "flipped", "bias"}
 
 
@@ -112,14 +113,14 @@ def test_every_layer_gets_the_kernels_that_suit_it():
 )
 def test_flat_areas_stay_flat_and_few_positions_stay_direct(size, expected):
     """The scales of VGG's five blocks."""
-    chosen = [kernels.choose(scale, size * size) for scale in (1, 2, 4, 8, 16)]
-    letters = {kernels.Fast.NOWHERE: "N", kernels.Fast.BACK: "B", kernels.Fast.BOTH: "2"}
+    chosen = [winograd.choose(scale, size * size) for scale in (1, 2, 4, 8, 16)]
+    letters = {winograd.Fast.NOWHERE: "N", winograd.Fast.BACK: "B", winograd.Fast.BOTH: "2"}
     assert "".join(letters[fast] for fast in chosen) == expected
 
 
 def test_a_five_by_five_layer():
     x, kernel, upstream = normal(2, 9, 6, 4), normal(5, 5, 4, 7), normal(2, 9, 6, 7)
-    layer = kernels.prepare(kernel, np.zeros(7, "float32"), kernels.Fast.BOTH)
+    layer = winograd.prepare(kernel, np.zeros(7, "float32"), winograd.Fast.BOTH)
     y, dx = value_and_gradient(kernels.conv2d, x, upstream, layer)
     assert relative(y, exact(x, kernel)) < 1e-5
     assert relative(dx, exact(upstream, kernel[::-1, ::-1].swapaxes(2, 3))) < 1e-5
@@ -172,7 +173,7 @@ def test_self_product_and_its_gradient():
 @pytest.mark.parametrize("fast", FAST)
 def test_the_pictures_of_a_batch_do_not_touch(fast):
     x, upstream = normal(3, 10, 9, 16), normal(3, 5, 4, 24)
-    layer = kernels.prepare(normal(3, 3, 16, 24), normal(24), fast)
+    layer = winograd.prepare(normal(3, 3, 16, 24), normal(24), fast)
 
     def block(x, layer):
         return kernels.max_pool(ops.relu(kernels.conv2d(x, layer)))

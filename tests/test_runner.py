@@ -41,7 +41,7 @@ def valley(images_, parameters):
 
 @pytest.fixture(autouse=True)
 def small_problem(monkeypatch, eager):
-    def load(settings, engine, progress=None):
+    def load(settings, engine, progress=None, begun=None):
         log = 0.0 if settings.content == "astronaut" else 1.0
         pixels = np.random.default_rng(1).random((8, 8, 3), np.float32)
         picture = images.Picture(settings.content, 0.1 + 0.8 * pixels)

@@ -2,34 +2,15 @@
 
 The network is a constant of the problem: only the image is differentiated. So every operation
 here has a gradient with respect to its input alone, written out, and everything that depends on
-the weights only is computed once, by `prepare`, in NumPy:
+the weights only is computed once, in NumPy:
 
-    layer = prepare(kernel, bias, fast)     once; a dict of float32 arrays, handed to the compiled
-                                            function as an argument
-    y = conv2d(x, layer)                    in the compiled function, as often as wanted
+    layer = winograd.prepare(kernel, bias, fast)    once; a dict of float32 arrays, handed to the
+                                                    compiled function as an argument
+    y = conv2d(x, layer)                            in the compiled function, as often as wanted
 
 Tensors are (N, h, w, C), float32, on any Keras backend. N counts independent pictures.
-
-The fast convolution is Winograd's F(4x4, 3x3) [Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks", CVPR 2016]: 6x6 input tiles, 36 products for 16 outputs instead of 144, summed
-over channels by one batched matrix product. Its interpolation points 0, +-sqrt(2), +-1/sqrt(2) and
-infinity have two virtues. They are closed under p -> 1/p, which is what flipping a kernel does to
-its transform, so the gradient reuses the forward weights. And they round better than the textbook's
-0, +-1, +-2: the largest error of one layer is below 1e-5 of the largest output, tested up to 512
-channels; the direct sum's own is about 1e-6.
-
-Which of a network's layers are fast is `choose`'s simple rule:
-
-- Before the second pool, the gradient alone. Where a picture is flat, the values in a window of a
-  max pool are equal, and the first gets the gradient. Only the direct sum keeps them equal to the
-  last bit; Winograd's rounding would pick a winner of its own, and turn the gradient of a picture
-  with a black background by a tenth. Higher up nothing is flat any more.
-- Where fewer than `ENOUGH` positions are left, neither way: the transformed weights, four times the
-  kernel's, take longer to read than the few tiles save.
-- Elsewhere both ways.
 """
 
-from enum import Enum
 from functools import reduce
 from operator import add
 
@@ -37,51 +18,16 @@ import keras
 import numpy as np
 from keras import ops
 
-WIDE = 16  # fewest input and output channels for which Winograd's products outweigh its transforms
-ENOUGH = 512  # fewest positions of a layer for which Winograd's products outweigh its weights
-NOWHERE_FLAT = 4  # pixels per step of a layer from which rounding may decide, see above
-TILE = 4  # outputs per tile and axis; the input tile is larger by 2
+from nstbench import winograd
+from nstbench.winograd import TILE, tile_transforms
 
 
-class Fast(Enum):
-    """Where a layer's kernels are fast."""
-
-    NOWHERE = 0
-    BACK = 1  # the gradient
-    BOTH = 2  # the convolution and its gradient
-
-
-def choose(scale: int, pixels: int) -> Fast:
-    """What suits a layer with one position for scale x scale of a picture's `pixels`."""
-    if pixels < ENOUGH * scale**2:
-        return Fast.NOWHERE
-    return Fast.BACK if scale < NOWHERE_FLAT else Fast.BOTH
-
-
-def prepare(kernel: np.ndarray, bias: np.ndarray, fast: Fast = Fast.NOWHERE) -> dict:
-    """The arrays that `conv2d` needs for one layer.
+def prepare(kernel: np.ndarray, bias: np.ndarray) -> dict:
+    """The arrays that `conv2d` needs for one layer with direct kernels.
 
     kernel: (k, k, C, K) with k odd, in the order height, width, input, output channel; bias: (K,).
-    A `fast` 3x3 layer gets Winograd's kernels if it has at least `WIDE` channels on both sides, and
-    a cheaper gradient if it has fewer inputs. Any other layer is direct. The keys of the result are
-    `conv2d`'s own business.
     """
-    if fast is Fast.NOWHERE and _native():
-        return _native().prepare(kernel, bias)
-    size, _, inputs, outputs = kernel.shape
-    quick = size == 3 and fast is not Fast.NOWHERE
-    layer = {"bias": bias}
-    if quick and min(inputs, outputs) >= WIDE:
-        to_products = _tile_transforms()[1]
-        taps = kernel.swapaxes(0, 1).reshape(9, -1).astype(np.float64)
-        products = (np.kron(to_products, to_products) @ taps).astype("float32")
-        layer["winograd"] = products.reshape(-1, inputs, outputs)
-        return layer | ({"kernel": kernel} if fast is Fast.BACK else {})
-    if quick and inputs < WIDE:
-        taps = np.ascontiguousarray(kernel.reshape(-1, outputs).T)
-        return layer | {"kernel": kernel, "taps": taps}
-    flipped = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
-    return layer | {"kernel": kernel, "flipped": flipped}
+    return _native().prepare(kernel, bias) if _native() else winograd.prepare(kernel, bias)
 
 
 def conv2d(x, layer: dict):
@@ -237,7 +183,7 @@ def _winograd(x, products, flipped: bool = False):
     x: (N, h, w, C); products: (36, C, K), the tile position counted column by column. Flipping
     reverses the order of the interpolation points and swaps C with K.
     """
-    to_tiles, _, from_tiles = _tile_transforms()
+    to_tiles, _, from_tiles = tile_transforms()
     order = slice(None, None, -1 if flipped else 1)
     if flipped:
         products = ops.transpose(products, (0, 2, 1))
@@ -309,24 +255,6 @@ def _combine(coefficients, tensors):
 def _sum(terms):
     """The built-in sum, but for its start at zero: one operation less to trace and compile."""
     return reduce(add, terms)
-
-
-def _tile_transforms():
-    """B (6, 6), G (6, 3) and A (4, 6) of y = A [(G g) * (B d)]: d 6 inputs, g 3 taps, y 4 outputs.
-
-    With V_n the Vandermonde matrix of n columns at the six points, A = V_4' and, but for scale,
-    G = V_3 and B = V_6^-T. Row p of G is divided by 3 |p|: by |p|, so that a reversed g gives the
-    row of 1/p, and by 3, which leaves more ones in B.
-    """
-    points = np.array([0, 2**0.5, -(2**0.5), -(2**-0.5), 2**-0.5])
-    scale = np.append(np.where(points == 0, 1, 3 * abs(points)), 1)[:, None]
-
-    def vandermonde(columns):
-        infinity = np.eye(columns)[-1]
-        return np.vstack([np.vander(points, columns, increasing=True), infinity])
-
-    to_tiles = np.linalg.inv(vandermonde(TILE + 2)).T * scale
-    return to_tiles.round(12), vandermonde(3) / scale, vandermonde(TILE).T
 
 
 def _windows(x):

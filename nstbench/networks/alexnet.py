@@ -3,7 +3,6 @@
 from keras import ops
 
 from nstbench.engine import kernels
-from nstbench.networks import weights
 from nstbench.networks.extractor import Extractor, Request
 from nstbench.networks.sequence import sequence, steps_to
 
@@ -14,9 +13,8 @@ DEFAULTS = {"content": ("conv4",), "style": tuple(f"conv{n}" for n in range(1, 6
 def build(request: Request) -> Extractor:
     """AlexNet; it has no options, and its kernels are the direct ones."""
     request.refuse_options()
-    loaded = weights.load("alexnet", request.weights, request.progress, request.seed)
     steps = steps_to("alexnet", _pool, _strided)
-    return sequence(loaded, steps, {}, request.taps, DEFAULTS)
+    return sequence(request.prepared(), steps, request.taps, DEFAULTS)
 
 
 def _pool(x):

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from nstbench import errors
+from nstbench.networks.prepared import Begun, Prepared, prepare
 from nstbench.networks.weights import Progress, digest
 
 
@@ -66,6 +67,14 @@ class Request:
     progress: Progress | None
     taps: Collection[str] | None
     pixels: int
+    begun: Begun | None = None
+
+    def prepared(self) -> Prepared:
+        """The network as its kernels want it: what was begun, where that is what is asked for."""
+        pixels = self.pixels if self.kernels == "fast" else None
+        asked = (self.name, self.weights, self.seed, pixels)
+        begun = self.begun.take(asked) if self.begun else None
+        return begun or prepare(*asked, self.progress)
 
     def refuse_options(self) -> None:
         """`SettingsError` where there are options, for a network that has none."""

@@ -4,16 +4,15 @@ Only what lies below the deepest wanted tap is computed and kept.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from keras import ops
 
 from nstbench.engine import kernels
-from nstbench.engine.kernels import Fast
 from nstbench.networks.extractor import Extractor, Origin
 from nstbench.networks.names import layer_names
-from nstbench.networks.weights import CAFFE, TORCHVISION, NetworkWeights
+from nstbench.networks.prepared import Prepared
+from nstbench.networks.weights import CAFFE, TORCHVISION
 
 Step = Callable[[Any, Mapping], Any]  # (tensor, parameters) -> tensor
 Convolution = Callable[[Any, Mapping], Any]  # (tensor, arrays of its layer) -> tensor
@@ -24,31 +23,26 @@ TORCHVISION_STD = (0.229, 0.224, 0.225)
 
 
 def sequence(
-    loaded: NetworkWeights,
+    prepared: Prepared,
     steps: Mapping[str, Step],
-    fast: Mapping[str, Fast],
     taps: Collection[str] | None,
     defaults: Mapping[str, Sequence[str]],
 ) -> Extractor:
-    """An extractor whose taps `steps` follow one another; it holds what `taps` need.
-
-    `fast` says by layer where the fast kernels are used; a layer left out has the direct ones.
-    """
-    names = list(steps)
+    """An extractor whose taps `steps` follow one another; it holds what `taps` need."""
+    names, loaded = list(steps), prepared.weights
     depth = max((names.index(tap) for tap in taps or names if tap in steps), default=len(names))
     needed = {name.removesuffix(".pre") for name in names[: depth + 1]}
 
-    kept = [name for name in loaded.layers if name in needed]
+    def arrays(name: str) -> dict:
+        ready = prepared.arrays.pop(name, None)
+        return ready.result() if ready else kernels.prepare(*loaded.layers[name])
 
-    def prepared(name: str) -> dict:
-        return kernels.prepare(*loaded.layers[name], fast.get(name, Fast.NOWHERE))
-
-    with ThreadPoolExecutor(2) as pool:
-        parameters = {
-            # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
-            name: {key: ops.copy(ops.convert_to_tensor(array)) for key, array in arrays.items()}
-            for name, arrays in zip(kept, pool.map(prepared, kept), strict=True)
-        }
+    parameters = {
+        # A copy: TensorFlow's tensors otherwise keep the host's array alive beside their own.
+        name: {key: ops.copy(ops.convert_to_tensor(array)) for key, array in arrays(name).items()}
+        for name in loaded.layers
+        if name in needed
+    }
     preprocess = _PREPROCESSING[loaded.preprocessing]
 
     def compute(image, parameters, layers):

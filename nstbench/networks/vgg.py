@@ -6,11 +6,8 @@ Keras's names: block1_conv1 ... block5_pool.
 
 from nstbench import errors, outside
 from nstbench.engine import kernels
-from nstbench.engine.kernels import Fast
-from nstbench.networks import weights
 from nstbench.networks.extractor import Extractor, Request
 from nstbench.networks.sequence import sequence, steps_to
-from nstbench.networks.weights import NetworkWeights
 
 POOLINGS = {"max": kernels.max_pool, "avg": kernels.avg_pool}
 OPTIONS = {"pooling": "max"}  # as trained
@@ -27,13 +24,5 @@ def build(request: Request) -> Extractor:
     pooling = options["pooling"]
     if pooling not in POOLINGS:
         raise errors.unknown(f"extractor.pooling of {request.name}", pooling, POOLINGS)
-    loaded = weights.load(request.name, request.weights, request.progress, request.seed)
-    fast = _fast_layers(loaded, request.pixels) if request.kernels == "fast" else {}
     steps = steps_to(request.name, POOLINGS[pooling])
-    return sequence(loaded, steps, fast, request.taps, DEFAULTS)
-
-
-def _fast_layers(loaded: NetworkWeights, pixels: int) -> dict[str, Fast]:
-    """Every block's pool doubles the pixels per step of the layers after it."""
-    blocks = {name: int(name.partition("_")[0].removeprefix("block")) for name in loaded.layers}
-    return {name: kernels.choose(2 ** (n - 1), pixels) for name, n in blocks.items()}
+    return sequence(request.prepared(), steps, request.taps, DEFAULTS)

@@ -40,6 +40,7 @@ class Kept(Setup):
     notes = (NOTE,)
 
     def __init__(self) -> None:
+        super().__init__()
         self._engine: tuple[Any, Any] = (None, None)
         self._problem: tuple[Any, Any] = (None, None)
         self._of_problem: dict[Any, Any] = {}  # compiled for the problem, or loaded for it

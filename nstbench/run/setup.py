@@ -7,6 +7,7 @@ import numpy as np
 
 from nstbench import engine as engines
 from nstbench.engine.base import Engine
+from nstbench.networks.prepared import Begun
 from nstbench.optimizers import find, minimise, schedules
 from nstbench.run import machine
 from nstbench.settings.model import Settings
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 
 class Setup:
-    """A run in a process of its own: everything anew."""
+    """A run in a process of its own: everything anew, but for what was begun ahead."""
 
     notes: tuple[str, ...] = ()  # why the seconds of such a run are no timings
+
+    def __init__(self, begun: Begun | None = None):
+        self._begun = begun
 
     def age(self) -> float:
         """Seconds that the process had lived for this run before its clocks were made."""
@@ -33,7 +37,7 @@ class Setup:
 
     def problem(self, settings: Settings, engine: Engine, progress: Callable) -> "Problem":
         """Raises `NstbenchError` where pictures, network or objective cannot be had."""
-        return problems.load(settings, engine, progress)
+        return problems.load(settings, engine, progress, self._begun)
 
     def minimisation(
         self, settings: Settings, engine: Engine, problem: "Problem"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from nstbench.errors import LockedError, NstbenchError
+from nstbench.run import ahead
 from nstbench.run.schema import Status
 from nstbench.settings import compose
 from nstbench.sweep.supervise import GRACE_S, TAKEN
@@ -24,11 +25,12 @@ def main(arguments: Sequence[str]) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         settings = compose.resolve(arguments)
-        from nstbench.run import loop
+        begun = ahead.begin(settings)
+        from nstbench.run import loop, setup
         from nstbench.run.progress import Progress
 
         with Progress(settings) as progress:
-            record = loop.run(settings, progress)
+            record = loop.run(settings, progress, setup.Setup(begun))
     except NstbenchError as error:
         print(f"nstbench: {error}", file=sys.stderr)
         return TAKEN if isinstance(error, LockedError) else error.exit_code

@@ -11,6 +11,7 @@ from nstbench.engine.base import Engine
 from nstbench.errors import SettingsError
 from nstbench.networks import Extractor, Progress
 from nstbench.networks.names import DEFAULT_LAYERS
+from nstbench.networks.prepared import Begun
 from nstbench.pictures import images
 from nstbench.settings.model import Settings
 from nstbench.transfer import objective, terms
@@ -30,8 +31,15 @@ class Problem:
     layers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def load(settings: Settings, engine: Engine, progress: Progress | None = None) -> Problem:
+def load(
+    settings: Settings,
+    engine: Engine,
+    progress: Progress | None = None,
+    begun: Begun | None = None,
+) -> Problem:
     """Read the pictures, load the network and extract the targets.
+
+    `begun` is what of the network is being prepared already; see `prepared.begin`.
 
     Raises `ImageError`, `WeightsError` or `SettingsError`, each in one line.
     """
@@ -40,7 +48,7 @@ def load(settings: Settings, engine: Engine, progress: Progress | None = None) -
     styles = [images.load(style, settings.size, settings.keep_aspect) for style in settings.style]
     if settings.keep_colours:
         content, *styles = [images.luminance(picture) for picture in (content, *styles)]
-    return _build(settings, content, styles, engine, engine.once, progress)
+    return _build(settings, content, styles, engine, engine.once, progress, begun)
 
 
 def measured_by(settings: Settings, problem: Problem, engine: Engine) -> Problem:
@@ -59,6 +67,7 @@ def _build(
     engine: Engine,
     compile: Callable,
     progress: Progress | None = None,
+    begun: Begun | None = None,
 ) -> Problem:
     wanted = settings.objective.terms
     needs_defaults = any(DEFAULT_LAYERS in term.get("layers", ()) for term in wanted.values())
@@ -72,6 +81,7 @@ def _build(
         progress=progress,
         taps=None if needs_defaults else objective.layers_of(_terms(wanted)),
         pixels=content.pixels[..., 0].size,
+        begun=begun,
     )
     if needs_defaults:
         wanted = _with_layers(wanted, extractor)

@@ -11,6 +11,7 @@ from pathlib import Path
 TOYS = (
     "nstbench.engine",
     "nstbench.engine.base",
+    "nstbench.networks.prepared",
     "nstbench.transfer.problem",
     "nstbench.optimizers",
     "nstbench.optimizers.find",

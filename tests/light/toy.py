@@ -99,11 +99,15 @@ class Descent:
 # ---- the names that the run loop imports -------------------------------------------------------
 
 
-Problem = Epoch = Minimisation = SimpleNamespace  # types of `problem` and `minimise`
+Problem = Epoch = Minimisation = Begun = SimpleNamespace  # types only
 
 
-def load(first, second, progress=None):
-    """`engine.load(device, precision)` and `problem.load(settings, engine, progress)`."""
+def begin(*asked):
+    """`prepared.begin`: nothing is read ahead."""
+
+
+def load(first, second, progress=None, begun=None):
+    """`engine.load(device, precision)` and `problem.load(settings, engine, progress, begun)`."""
     if isinstance(first, str):
         return Engine()
     behaviour = Path(first.content).name

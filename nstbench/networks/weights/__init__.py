@@ -37,6 +37,7 @@ __all__ = [
     "Layers",
     "NetworkWeights",
     "Progress",
+    "are_at_hand",
     "digest",
     "load",
     "shapes",
@@ -56,10 +57,9 @@ def load(
     unknown name.
     """
     sets = published(network)
+    weights = _alias(network, weights)
     if weights == "random":
         return _random(network, seed)
-    if network == "alexnet" and weights == "imagenet":
-        weights = "torchvision"
     if weights in sets:
         tell = progress or (lambda what, done, total: None)
         return cached(network, weights, sets[weights], tell)
@@ -70,6 +70,16 @@ def load(
         raise WeightsError(f"no weights file at {weights}")
     known = ("random", "imagenet", *sets)
     raise errors.unknown(f"weights for {network}", weights, set(known))
+
+
+def are_at_hand(network: str, weights: str) -> bool:
+    """Whether `load` has nothing to fetch."""
+    weights = _alias(network, weights)
+    return weights not in published(network) or cache.path(network, weights).is_file()
+
+
+def _alias(network: str, weights: str) -> str:
+    return "torchvision" if (network, weights) == ("alexnet", "imagenet") else weights
 
 
 def _random(network: str, seed: int) -> NetworkWeights:

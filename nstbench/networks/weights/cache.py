@@ -31,25 +31,30 @@ class Damaged(Exception):
     """A file cannot be read, or its values are not those that were written."""
 
 
+def path(network: str, name: str) -> Path:
+    """Where a set of weights lies once it was fetched."""
+    return cache_dir() / f"{network}-{name}.npz"
+
+
 def cached(network: str, name: str, sources: list[Source], progress: Progress) -> NetworkWeights:
     """From the cache, else fetched into it; of two processes the second waits for the first."""
     import filelock
 
-    path = cache_dir() / f"{network}-{name}.npz"
+    file = path(network, name)
     with contextlib.suppress(Damaged, FileNotFoundError):
-        return read(path, network)
+        return read(file, network)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_suffix(".lock")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(file.with_suffix(".lock")):
             # Another process may have fetched it meanwhile; a damaged file is fetched again.
             with contextlib.suppress(Damaged, FileNotFoundError):
-                return read(path, network)
-            weights = _fetch(network, name, sources, path, progress)
-            _write(path, weights)
+                return read(file, network)
+            weights = _fetch(network, name, sources, file, progress)
+            _write(file, weights)
             return weights
     except OSError as error:
         raise WeightsError(
-            f"cannot write the weights' cache {path.parent}: {error.strerror or error}; "
+            f"cannot write the weights' cache {file.parent}: {error.strerror or error}; "
             "set NSTBENCH_HOME to a folder with 250 MB of space"
         ) from error
 
