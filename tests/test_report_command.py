@@ -175,6 +175,44 @@ def test_a_persons_own_claims_are_five_lines_of_yaml(tmp_path):
     assert "Claims about optimizers, judged" in html and "Adagrad takes slightly" not in html
 
 
+FIGURE = """figures:
+  - name: two_of_mine
+    curves:
+      - {optimizer: adam}
+      - {optimizer: lbfgs}
+  - name: not_run
+    curves: [{optimizer: adam}, {optimizer: muon}]
+"""
+
+
+def test_a_persons_own_figure_is_a_few_lines_of_yaml(tmp_path):
+    write_runs(tmp_path, [SyntheticRun("adam"), SyntheticRun("lbfgs", 1.0), SyntheticRun("sgd")])
+    (tmp_path / "mine.yaml").write_text(FIGURE)
+    done = report(tmp_path, "--figures", tmp_path / "mine.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "not_run is not drawn: no problem has runs of all its curves" in done.stdout
+    assert "two_of_mine is not drawn" not in done.stdout
+    assert list((tmp_path / "report" / "figures").glob("two_of_mine*.png"))
+    html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Adam and L-BFGS, different rates" in html
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: two_of_mine", "name: ../mine", "figures.0.name"),
+        ("optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
+        ("curves:\n", "lines:\n", "figures.0"),
+    ],
+)
+def test_a_mistake_in_own_figures_is_one_line(tmp_path, old, new, said):
+    write_runs(tmp_path, [SyntheticRun("adam")])
+    (tmp_path / "mine.yaml").write_text(FIGURE.replace(old, new, 1))
+    done = report(tmp_path, "--figures", tmp_path / "mine.yaml")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
 def test_own_claims_that_were_not_run_say_what_would_run_them(tmp_path):
     write_runs(tmp_path, [SyntheticRun("adam")])
     (tmp_path / "mine.yaml").write_text(OWN)

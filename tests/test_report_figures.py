@@ -124,7 +124,7 @@ def test_long_curves_are_thinned_but_keep_both_ends():
 
 
 def test_all_five_figures_of_the_report_are_drawn_over_three_axes(tmp_path):
-    made = curves.report_figures(runs_of(tmp_path, *with_figure08()), FIGURES)
+    made = curves.listed_figures(runs_of(tmp_path, *with_figure08()), FIGURES)
     shown = {plot.name: {series.label for series in plot.series} for plot in made}
     assert shown == {
         "figure07": {"Adam 0.02", "Adagrad 0.02"},
@@ -141,13 +141,13 @@ def test_all_five_figures_of_the_report_are_drawn_over_three_axes(tmp_path):
 
 
 def test_a_figure_that_lacks_a_run_is_skipped(tmp_path):
-    made = curves.report_figures(runs_of(tmp_path, *table1(1)), FIGURES)
+    made = curves.listed_figures(runs_of(tmp_path, *table1(1)), FIGURES)
     assert [plot.name for plot in made] == ["figure07", "figure09", "figure10", "figure11"]
 
 
 def test_runs_that_were_altered_make_no_figure_of_the_reports(tmp_path):
     small = [replace(run, epochs=max(run.epochs // 50, 1)) for run in with_figure08(1)]
-    assert curves.report_figures(runs_of(tmp_path, *small), FIGURES) == []
+    assert curves.listed_figures(runs_of(tmp_path, *small), FIGURES) == []
 
 
 def test_runs_of_different_problems_never_share_a_plot(tmp_path):

@@ -24,7 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """Build the report and say in short what it found; the exit code."""
     chosen = _parser().parse_args(arguments)
     axes = AXES if chosen.over == "all" else (chosen.over,)
-    return errors.exit_code("nstbench report", lambda: _report(chosen.results, axes, chosen.claims))
+    own = (chosen.claims, chosen.figures)
+    return errors.exit_code("nstbench report", lambda: _report(chosen.results, axes, *own))
 
 
 def _default(packs: Sequence[Path]) -> Path:
@@ -49,17 +50,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="claims of your own to judge, as conf/report/claims.yaml says how",
     )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="FILE",
+        help="loss curves of your own choice, as conf/report/figures.yaml says how",
+    )
     return parser
 
 
-def _report(paths: Sequence[Path], axes: tuple[str, ...], claims: Path | None) -> None:
+def _report(
+    paths: Sequence[Path], axes: tuple[str, ...], claims: Path | None, figures: Path | None
+) -> None:
     packs = [path for path in paths if path.suffix == ".zip"]
     results, *others = [path for path in paths if path not in packs] or [_default(packs)]
     if others:
         raise SettingsError("one folder of results, and packs (.zip), can be reported")
     from nstbench.report.data import reader, scores, settings
 
-    chosen = settings.load(claims)
+    chosen = settings.load(claims, figures)
     with ExitStack() as opened:  # what a pack holds is drawn from its own files
         found = reader.read(results)
         for path in packs:
@@ -96,11 +105,15 @@ def _summarise(results: Path, findings: "Findings") -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from nstbench.report.figures import curves
     from nstbench.report.page.page import lede
 
     console = Console(highlight=False)
     _verdicts(console, findings)
     console.print(escape(lede(findings)))
+    if findings.settings.own_figures:
+        for name in curves.not_drawn(findings.runs, findings.settings.figures):
+            console.print(f"{name} is not drawn: no problem has runs of all its curves")
     for damage in findings.damaged:
         console.print(f"[yellow]skipped[/] {escape(str(damage))}", soft_wrap=True)
     console.print(escape(str(results / "report" / "index.html")), soft_wrap=True)

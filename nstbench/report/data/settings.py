@@ -102,10 +102,10 @@ class TargetSettings(_Model):
 
 
 class FigureSpec(_Model):
-    """One of the report's loss-curve figures; see `conf/report/figures.yaml`."""
+    """Loss curves to be seen together; see `conf/report/figures.yaml`. `name` is its files'."""
 
-    name: str
-    source: str
+    name: str = Field(pattern=r"^\w[\w-]*$")
+    source: str = ""
     curves: tuple[Selector, ...] = Field(min_length=1)
 
 
@@ -116,7 +116,7 @@ class Figures(_Model):
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """All that the report is told. `own_claims`: the claims are a person's, not the report's."""
+    """All that the report is told. `own_...`: these are a person's, not the report's."""
 
     table: ReportedTable
     claims: Claims
@@ -124,10 +124,11 @@ class ReportSettings:
     figures: Figures
     presets: Mapping[str, Preset]
     own_claims: bool = False
+    own_figures: bool = False
 
 
-def load(claims: Path | None = None) -> ReportSettings:
-    """The settings of the package; `claims` is a person's own file of claims instead of its.
+def load(claims: Path | None = None, figures: Path | None = None) -> ReportSettings:
+    """The settings of the package; `claims` and `figures` are a person's own files in their place.
 
     Raises `SettingsError`, in one line, for a file that cannot be read or says something unknown.
     """
@@ -136,9 +137,10 @@ def load(claims: Path | None = None) -> ReportSettings:
         ReportedTable(rows=tuple(_rows(conf_dir() / "suite" / "table1.yaml"))),
         _validated(Claims, claims or folder / "claims.yaml"),
         _validated(TargetSettings, folder / "targets.yaml"),
-        _validated(Figures, folder / "figures.yaml"),
+        _validated(Figures, figures or folder / "figures.yaml"),
         presets.load(),
         own_claims=claims is not None,
+        own_figures=figures is not None,
     )
 
 

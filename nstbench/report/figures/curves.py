@@ -5,7 +5,7 @@ of computing that were alone on it: what was disturbed or computed as one of a b
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -115,29 +115,44 @@ def timed(members: Sequence[Competitor]) -> tuple[list[list[RecordedRun]], list[
                   f"{listed(without)}."]  # fmt: skip
 
 
-def report_figures(runs: Sequence[RecordedRun], figures: Figures) -> list[Plot]:
-    """The report's loss-curve figures, each from the largest problem that has all of its runs."""
+def listed_figures(runs: Sequence[RecordedRun], figures: Figures) -> list[Plot]:
+    """The figures that were asked for, each from the largest problem that has all of its runs.
+
+    Raises `SettingsError` for a curve that is chosen by what is no setting.
+    """
+    select.check((figures.common | c for spec in figures.figures for c in spec.curves), runs)
     plots = []
-    problems = finished(runs)
     for spec in figures.figures:
-        wanted = [figures.common | curve for curve in spec.curves]
-        for problem in problems:
-            found = [select.select(problem.runs, each).runs for each in wanted]
-            if all(found):
-                plot = _report_figure(spec, competitors(sum(found, ())))
-                plots.append(of_problem(plot, problem))
-                break
+        for problem, found in _with_all_curves(runs, figures, spec):
+            plots.append(of_problem(_listed_figure(spec, competitors(found)), problem))
+            break
     return plots
 
 
-def _report_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
+def not_drawn(runs: Sequence[RecordedRun], figures: Figures) -> list[str]:
+    """Names of the figures of which no problem has all runs."""
+    return [s.name for s in figures.figures if not next(_with_all_curves(runs, figures, s), None)]
+
+
+def _with_all_curves(
+    runs: Sequence[RecordedRun], figures: Figures, spec: FigureSpec
+) -> Iterator[tuple[Group, tuple[RecordedRun, ...]]]:
+    """The problems that have every curve of a figure, and the runs of these."""
+    for problem in finished(runs):
+        found = [select.select(problem.runs, figures.common | c).runs for c in spec.curves]
+        if all(found):
+            yield problem, sum(found, ())
+
+
+def _listed_figure(spec: FigureSpec, members: list[Competitor]) -> Plot:
     names = list(dict.fromkeys(member.first.optimizer for member in members))
     rates = {member.first.lr for member in members}
     lengths = sorted({member.first.setup.epochs for member in members})
     rate = f"rate {setting(rates.pop())}" if len(rates) == 1 else "different rates"
     title = f"{listed(names)}, {rate}, {listed([str(n) for n in lengths])} epochs"
     plot = loss_plot(spec.name, title, members)
-    return replace(plot, notes=(f"After {spec.source}.", *plot.notes))
+    source = (f"After {spec.source}.",) if spec.source else ()
+    return replace(plot, notes=(*source, *plot.notes))
 
 
 def all_curves(runs: Iterable[RecordedRun]) -> list[Plot]:
