@@ -27,13 +27,18 @@ class TestGoldenValues:
 @BACKENDS
 class TestOptimizers:
     def test_every_optimizers_own_tests_pass(self, backend):
-        run_on(backend, "test_optimizers.py", "test_engine.py", "test_programs.py")
+        files = ("optimizers", "foreign_optimizers", "engine", "programs")
+        run_on(backend, *(f"test_{name}.py" for name in files))
+
+
+PACKAGES = {"jax": ("jax", "optax"), "torch": ("torch",)}
 
 
 def run_on(backend, *files):
-    if importlib.util.find_spec(backend) is None:
-        assert os.environ.get("CI") != "true", f"{backend} is part of the test extra"
-        pytest.skip(f"{backend} is not installed")
+    missing = [name for name in PACKAGES[backend] if importlib.util.find_spec(name) is None]
+    if missing:
+        assert os.environ.get("CI") != "true", f"{missing} are part of the test extra"
+        pytest.skip(f"not installed: {missing}")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",
          *(str(HERE / name) for name in files)],

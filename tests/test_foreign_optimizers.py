@@ -1,12 +1,11 @@
 """Optimizers of other libraries do under the harness what they do in their library's own loop.
 
-What belongs to a backend is run on it in a process of its own.
+What belongs to another backend is run on it by `test_backends.py`.
 """
 
 import gc
 import importlib.util
 import inspect
-import os
 import subprocess
 import sys
 import threading
@@ -793,20 +792,3 @@ def test_what_is_looked_up_names_the_rate_and_the_defaults(mine, own):
     bounded = find.look_up("scipy.L-BFGS-B")
     assert (bounded.rate, bounded.known["maxcor"]) == (None, 10)
     assert not {"maxiter", "maxfun", "disp", "callback"} & set(bounded.known)
-
-
-@on_tensorflow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_same_on_another_backend(backend):
-    needed = {"jax": ("jax", "optax"), "torch": ("torch",)}[backend]
-    if not all(importlib.util.find_spec(package) for package in needed):
-        assert os.environ.get("CI") != "true", f"{needed} are part of the test extra"
-        pytest.skip(f"{needed} are not installed")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", str(HERE)],
-        env=os.environ | {"KERAS_BACKEND": backend}, cwd=HERE.parent.parent,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert " passed" in done.stdout

@@ -106,11 +106,18 @@ def _value(run: RecordedRun, name: str) -> Any:
         return SHORT[name](run)
     value: Any = run.record.settings
     for part in name.split("."):
-        inner = [value, *(value.get(key) for key in NESTED)] if isinstance(value, Mapping) else []
-        value = next(
-            (each[part] for each in inner if isinstance(each, Mapping) and part in each), None
-        )
+        value = _inside(value, part)
     return value
+
+
+def _inside(value: Any, key: str) -> Any:
+    """The entry `key` of a mapping, or of one that is nested in it; None where there is none."""
+    if not isinstance(value, dict):
+        return None
+    for each in (value, *(value.get(nested) for nested in NESTED)):
+        if isinstance(each, dict) and key in each:
+            return each[key]
+    return None
 
 
 def _names(run: RecordedRun) -> set[str]:
