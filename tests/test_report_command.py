@@ -197,22 +197,6 @@ def test_a_persons_own_figure_is_a_few_lines_of_yaml(tmp_path):
     assert "Adam and L-BFGS, different rates" in html
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("name: two_of_mine", "name: ../mine", "figures.0.name"),
-        ("optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
-        ("curves:\n", "lines:\n", "figures.0"),
-    ],
-)
-def test_a_mistake_in_own_figures_is_one_line(tmp_path, old, new, said):
-    write_runs(tmp_path, [SyntheticRun("adam")])
-    (tmp_path / "mine.yaml").write_text(FIGURE.replace(old, new, 1))
-    done = report(tmp_path, "--figures", tmp_path / "mine.yaml")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert said in done.stderr
-
-
 def test_own_claims_that_were_not_run_say_what_would_run_them(tmp_path):
     write_runs(tmp_path, [SyntheticRun("adam")])
     (tmp_path / "mine.yaml").write_text(OWN)
@@ -222,18 +206,22 @@ def test_own_claims_that_were_not_run_say_what_would_run_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("option", "text", "old", "new", "said"),
     [
-        ("metric: evaluations_to_target", "metric: evaluation_to_target", "evaluations_to_target"),
-        ("optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
-        ("expect: less", "expect: fewer", "claims.0.expect"),
-        ("claims:", "claims: [", "is no YAML"),
+        ("--claims", OWN, "metric: evaluations_to_target", "metric: evaluation_to_target",
+         "evaluations_to_target"),
+        ("--claims", OWN, "optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
+        ("--claims", OWN, "expect: less", "expect: fewer", "claims.0.expect"),
+        ("--claims", OWN, "claims:", "claims: [", "is no YAML"),
+        ("--figures", FIGURE, "name: two_of_mine", "name: ../mine", "figures.0.name"),
+        ("--figures", FIGURE, "optimizer: lbfgs", "optimiser: lbfgs", "optimizer"),
+        ("--figures", FIGURE, "curves:\n", "lines:\n", "figures.0"),
     ],
-)
-def test_a_mistake_in_own_claims_is_one_line(tmp_path, old, new, said):
+)  # fmt: skip
+def test_a_mistake_in_ones_own_file_is_one_line(tmp_path, option, text, old, new, said):
     write_runs(tmp_path, [SyntheticRun("adam")])
-    (tmp_path / "mine.yaml").write_text(OWN.replace(old, new))
-    done = report(tmp_path, "--claims", tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text(text.replace(old, new, 1))
+    done = report(tmp_path, option, tmp_path / "mine.yaml")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert said in done.stderr
 
